@@ -1,0 +1,1 @@
+//! Configuration: one section per file, every key documented, unknown keys refused.

@@ -1,0 +1,1 @@
+//! The cluster's door: custom resources in, conditions, Events and Secrets out.

@@ -1,0 +1,1 @@
+//! The custom resource types; their field docs are what `kubectl explain` prints.

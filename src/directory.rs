@@ -1,0 +1,1 @@
+//! The cluster's little brother: the same resources from a folder of YAML.

@@ -1,0 +1,1 @@
+//! What the product is about, free of I/O: policy, the three-way comparison, and what may be issued.

@@ -1,0 +1,19 @@
+//! Holdfast: policy held fast, from Kubernetes resources to issued tokens. Two doors, one corridor:
+//! policy enters by `controller` or `directory`, a request by `http`; behind either the walk is
+//! parse → load → decide (pure) → write in one transaction → commit → report.
+
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod controller;
+pub mod crd;
+pub mod directory;
+pub mod domain;
+pub mod http;
+pub mod jobs;
+pub mod manifest;
+pub mod metrics;
+pub mod oauth;
+pub mod provision;
+pub mod seal;
+pub mod store;

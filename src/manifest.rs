@@ -1,0 +1,1 @@
+//! Custom resources to `Desired` and back: parse, validate, resolve. Pure.

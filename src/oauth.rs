@@ -1,0 +1,1 @@
+//! The protocol: client authentication, grants, introspection, revocation, metadata, signing.

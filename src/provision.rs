@@ -1,0 +1,1 @@
+//! Apply a `Desired`: load, compare, write one transaction, commit.
