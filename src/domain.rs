@@ -1,1 +1,37 @@
 //! What the product is about, free of I/O: policy, the three-way comparison, and what may be issued.
+//!
+//! Two pure hearts: [`diff::plan`] says what should change, [`decide::client_credentials`] and
+//! [`decide::introspection`] say what may be issued and who may look.
+
+pub mod actor;
+pub mod client;
+pub mod clock;
+pub mod credential;
+pub mod decide;
+pub mod desired;
+pub mod diff;
+pub mod drift;
+pub mod leadership;
+pub mod managed;
+pub mod observer;
+pub mod owner;
+pub mod policy;
+pub mod provider;
+pub mod reason;
+pub mod refusal;
+pub mod resource_server;
+pub mod secret;
+pub mod spec;
+
+pub use actor::Actor;
+pub use clock::{Clock, Entropy};
+pub use credential::{Credential, CredentialState};
+pub use desired::{AdoptionPolicy, DeletionPolicy, Desired, DriftMode};
+pub use leadership::{Epoch, Leadership};
+pub use managed::{Managed, Report};
+pub use observer::Observer;
+pub use owner::{Kind, Owner, OwnerKey};
+pub use reason::Reason;
+pub use refusal::Refusal;
+pub use secret::{SecretHash, SecretText};
+pub use spec::{Class, FieldMap, Spec};

@@ -1,0 +1,102 @@
+//! An OAuth client as it is applied, compared and stored.
+//!
+//! Member names are those of the custom resource, so that a path in an Event reads like the manifest.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Client {
+    pub display_name: String,
+    pub state: ClientState,
+    pub grant_types: Vec<GrantType>,
+    #[serde(rename = "redirectURIs")]
+    pub redirect_uris: Vec<String>,
+    pub authentication_method: AuthenticationMethod,
+    /// Public keys of a PrivateKeyJWT client (RFC 7517 §5); null otherwise.
+    pub jwks: Value,
+    #[serde(rename = "jwksURI")]
+    pub jwks_uri: Option<String>,
+    pub workload_identity: Value,
+    pub agent: Value,
+    /// What it may ask for, by resource server.
+    pub resources: Vec<Attachment>,
+    /// Required or Implicit.
+    pub consent: String,
+    pub tokens: ClientTokens,
+}
+
+impl Client {
+    pub fn attachment(&self, resource_server_id: &str) -> Option<&Attachment> {
+        self.resources.iter().find(|a| a.resource_server_id == resource_server_id)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClientState {
+    Active,
+    Suspended,
+}
+
+/// OAuth 2.1 §1.3 and its extensions, in the spelling of the custom resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantType {
+    AuthorizationCode,
+    RefreshToken,
+    ClientCredentials,
+    DeviceCode,
+    TokenExchange,
+    JwtBearer,
+}
+
+impl GrantType {
+    /// The value of the metric label and log field `grant_type`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AuthorizationCode => "authorization_code",
+            Self::RefreshToken => "refresh_token",
+            Self::ClientCredentials => "client_credentials",
+            Self::DeviceCode => "device_code",
+            Self::TokenExchange => "token_exchange",
+            Self::JwtBearer => "jwt_bearer",
+        }
+    }
+}
+
+/// How a client proves who it is (OIDC Core §9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AuthenticationMethod {
+    None,
+    ClientSecretBasic,
+    ClientSecretPost,
+    PrivateKeyJWT,
+    WorkloadIdentity,
+}
+
+impl AuthenticationMethod {
+    /// Whether it is a secret that authenticates.
+    pub const fn has_secret(self) -> bool {
+        matches!(self, Self::ClientSecretBasic | Self::ClientSecretPost)
+    }
+}
+
+/// A resource server that a client may ask tokens for, and the ceiling of scopes there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Attachment {
+    pub name: String,
+    #[serde(rename = "resourceServerID")]
+    pub resource_server_id: String,
+    pub scopes: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClientTokens {
+    pub refresh_lifetime_seconds: i64,
+    pub refresh_idle_seconds: i64,
+    /// None, DPoPOptional or DPoPRequired.
+    pub sender_constraint: String,
+}

@@ -1,0 +1,51 @@
+//! How rooms below the edges speak to the metrics: closed enums and numbers, no strings.
+
+use std::time::Duration;
+
+use super::desired::DriftMode;
+use super::owner::Kind;
+use super::spec::Class;
+
+/// What a room has to tell. Every method has an empty body, so that a test need not care.
+pub trait Observer: Send + Sync {
+    /// A field was found different; `latency` since the change itself, when its time is known.
+    fn drift_detected(&self, _kind: Kind, _class: Class, _mode: DriftMode, _latency: Option<Duration>) {}
+    fn drift_corrected(&self, _kind: Kind, _class: Class, _ok: bool) {}
+    /// A statement or transaction ended.
+    fn database(&self, _operation: DatabaseOperation, _took: Duration, _ok: bool) {}
+    /// How far the snapshot lags behind the change feed.
+    fn feed_lag(&self, _lag: Duration) {}
+    fn secret_rotated(&self, _kind: Kind) {}
+}
+
+/// The value of the metric label `operation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatabaseOperation {
+    Issue,
+    Introspect,
+    Revoke,
+    Load,
+    Write,
+    Feed,
+}
+
+impl DatabaseOperation {
+    pub const ALL: [Self; 6] = [Self::Issue, Self::Introspect, Self::Revoke, Self::Load, Self::Write, Self::Feed];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Issue => "issue",
+            Self::Introspect => "introspect",
+            Self::Revoke => "revoke",
+            Self::Load => "load",
+            Self::Write => "write",
+            Self::Feed => "feed",
+        }
+    }
+}
+
+/// Observes nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {}

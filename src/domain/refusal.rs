@@ -1,0 +1,97 @@
+//! Every expected "no": one variant, one spelling for log, metric label and RFC code.
+
+/// Why a request was refused. Nothing of the request is repeated in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The request does not have the form that the RFC asks for; the text says which part.
+    Malformed(&'static str),
+    /// Two ways of client authentication in one request (OAuth 2.1 §2.4).
+    SeveralCredentials,
+    /// Unknown client, wrong or missing secret: told apart by nobody.
+    InvalidClient,
+    /// The client authenticates by another method.
+    WrongMethod,
+    Suspended,
+    GrantNotAllowed,
+    UnsupportedGrant,
+    UnsupportedTokenType,
+    /// No such resource, not Live, or not attached to this client (RFC 8707 §2).
+    InvalidTarget,
+    /// The client has several resources and named none.
+    TargetRequired,
+    InvalidScope,
+    /// The resource demands sender-constrained tokens (RFC 9449) and none was proved.
+    SenderConstraintRequired,
+    /// Too many failed authentications from this address.
+    TooManyFailures,
+}
+
+impl Refusal {
+    pub const ALL: [Self; 13] = [
+        Self::Malformed(""),
+        Self::SeveralCredentials,
+        Self::InvalidClient,
+        Self::WrongMethod,
+        Self::Suspended,
+        Self::GrantNotAllowed,
+        Self::UnsupportedGrant,
+        Self::UnsupportedTokenType,
+        Self::InvalidTarget,
+        Self::TargetRequired,
+        Self::InvalidScope,
+        Self::SenderConstraintRequired,
+        Self::TooManyFailures,
+    ];
+
+    /// The value of the metric label and log field `reason`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed(_) => "malformed",
+            Self::SeveralCredentials => "several_credentials",
+            Self::InvalidClient => "invalid_client",
+            Self::WrongMethod => "wrong_method",
+            Self::Suspended => "suspended",
+            Self::GrantNotAllowed => "grant_not_allowed",
+            Self::UnsupportedGrant => "unsupported_grant_type",
+            Self::UnsupportedTokenType => "unsupported_token_type",
+            Self::InvalidTarget => "invalid_target",
+            Self::TargetRequired => "target_required",
+            Self::InvalidScope => "invalid_scope",
+            Self::SenderConstraintRequired => "sender_constraint_required",
+            Self::TooManyFailures => "too_many_failures",
+        }
+    }
+
+    /// `error` of the response (OAuth 2.1 §3.2.4, RFC 7009 §2.2.1, RFC 8707 §2, RFC 9449 §5).
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Malformed(_) | Self::SeveralCredentials => "invalid_request",
+            Self::InvalidClient | Self::WrongMethod => "invalid_client",
+            Self::Suspended | Self::GrantNotAllowed => "unauthorized_client",
+            Self::UnsupportedGrant => "unsupported_grant_type",
+            Self::UnsupportedTokenType => "unsupported_token_type",
+            Self::InvalidTarget | Self::TargetRequired => "invalid_target",
+            Self::InvalidScope => "invalid_scope",
+            Self::SenderConstraintRequired => "invalid_dpop_proof",
+            Self::TooManyFailures => "temporarily_unavailable",
+        }
+    }
+
+    /// `error_description`: what to do about it, in the characters that RFC 6749 §5.2 allows.
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Malformed(what) => what,
+            Self::SeveralCredentials => "use one method of client authentication in a request",
+            Self::InvalidClient | Self::WrongMethod => "client authentication failed",
+            Self::Suspended => "this client is suspended",
+            Self::GrantNotAllowed => "this client is not registered for this grant type",
+            Self::UnsupportedGrant => "this server does not know this grant type",
+            Self::UnsupportedTokenType => "this server does not revoke this type of token",
+            Self::InvalidTarget => "the resource is unknown or not available to this client",
+            Self::TargetRequired => "name one resource: this client has none or several",
+            Self::InvalidScope => "none of the requested scopes is available to this client at this resource",
+            Self::SenderConstraintRequired => "this resource takes only tokens that are bound to a key",
+            Self::TooManyFailures => "too many failed authentications; try again later",
+        }
+    }
+}
