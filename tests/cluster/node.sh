@@ -53,7 +53,7 @@ sandbox_image() {
     'int main(void) { signal(SIGTERM, end); signal(SIGINT, end); for (;;) pause(); }' > "$dir/pause.c"
   mkdir -p "$dir/pause"
   cc -static -O2 -o "$dir/pause/pause" "$dir/pause.c"
-  "$here/../image" localhost/pause:1 "$dir/pause" /pause "$dir/pause.tar"
+  "$here/image" localhost/pause:1 "$dir/pause" /pause "$dir/pause.tar"
   ctr -a "$dir/containerd.sock" -n k8s.io image import "$dir/pause.tar" >/dev/null
 }
 
