@@ -10,7 +10,6 @@ pub mod crd;
 pub mod directory;
 pub mod domain;
 pub mod http;
-pub mod jobs;
 pub mod manifest;
 pub mod metrics;
 pub mod oauth;

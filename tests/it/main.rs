@@ -1,1 +1,2 @@
 //! One integration binary; its tree mirrors `src`.
+mod tidy;

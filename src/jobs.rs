@@ -1,1 +1,0 @@
-//! What only the leader runs, on a schedule.
