@@ -15,6 +15,8 @@ pub struct Desired {
     pub owner: Owner,
     /// The client id or other public id that the object asks for; `None` = one is generated.
     pub wanted_id: Option<String>,
+    /// The id that the object's status names: a row of that id which nobody remembers managing is compared, not adopted.
+    pub known_id: Option<String>,
     pub spec: Spec,
     pub drift: DriftMode,
     /// Fields left alone when they drift; Security fields are only reported (Warn) even then.

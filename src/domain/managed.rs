@@ -1,12 +1,16 @@
 //! What Holdfast remembers of an object it manages, apart from the rows that it wrote for it.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::credential::{Credential, CredentialState};
 use super::desired::DeletionPolicy;
 use super::drift::{Correction, OpenDrift};
 use super::owner::{Owner, OwnerKey};
 use super::reason::Reason;
+use super::secret::SecretHash;
 use super::spec::Spec;
 
 /// One row of the table `managed`: ownership, last applied, drift, tombstone.
@@ -30,11 +34,41 @@ pub struct Managed {
     pub deleted_at: Option<Timestamp>,
 }
 
+/// A credential as it was last written, in full, so that one that was tampered with can be put back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct KnownCredential {
     pub id: String,
     /// base64url of the SHA-256.
     pub hash: String,
+    pub state: CredentialState,
+    pub issued_at: Timestamp,
+    pub retire_at: Option<Timestamp>,
+}
+
+impl KnownCredential {
+    pub fn of(credential: &Credential) -> Self {
+        Self {
+            id: credential.id.clone(),
+            hash: URL_SAFE_NO_PAD.encode(credential.hash.as_bytes()),
+            state: credential.state,
+            issued_at: credential.issued_at,
+            retire_at: credential.retire_at,
+        }
+    }
+
+    /// The credential again; `None` if the text is not a hash.
+    pub fn restore(&self) -> Option<Credential> {
+        let bytes = URL_SAFE_NO_PAD.decode(&self.hash).ok()?;
+        Some(Credential {
+            id: self.id.clone(),
+            hash: SecretHash::from_bytes(&bytes)?,
+            state: self.state,
+            issued_at: self.issued_at,
+            retire_at: self.retire_at,
+            last_used_at: None,
+        })
+    }
 }
 
 /// Something to tell about an object: becomes one Event and one log line, then is marked.

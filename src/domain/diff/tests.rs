@@ -16,6 +16,7 @@ fn desired(spec: Spec, drift: DriftMode) -> Desired {
             object_uid: "o".into(),
         },
         wanted_id: None,
+        known_id: None,
         spec,
         drift,
         ignore_fields: BTreeSet::new(),
