@@ -1,0 +1,3 @@
+//! The custom resource definitions, as files and on a real API server.
+
+mod generated;
