@@ -1,2 +1,3 @@
 //! One integration binary; its tree mirrors `src`.
+mod crd;
 mod tidy;
