@@ -7,7 +7,7 @@ help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name text; do printf '%-14s %s\n' "$$name" "$$text"; done
 
 run: ## a cluster on loopback with the operator, its server and the samples; KUBE_CONTEXT=name uses that cluster
-	@tests/walkthrough
+	@tests/walkthrough/run
 
 test: lint ## everything, against a real API server, PostgreSQL and node
 	cargo test --locked --no-run --lib --test it
@@ -18,7 +18,7 @@ lint: ## format, clippy, scripts, dependencies
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	tests/tools shellcheck
-	grep -rlE '^#!/usr/bin/env bash' tests .ci | xargs shellcheck --external-sources
+	grep -rlE '^#!/usr/bin/env bash' tests .ci | xargs shellcheck --external-sources --severity=warning
 	tests/dependencies
 
 bench: ## the floor and the product side by side
