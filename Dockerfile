@@ -7,7 +7,6 @@ ARG BASE=debian:bookworm-slim
 ARG FILES=compiled
 
 FROM ${BUILDER} AS compiled
-RUN apt-get update && apt-get install --yes --no-install-recommends cmake
 WORKDIR /src
 COPY . .
 ARG PROFILE=dist

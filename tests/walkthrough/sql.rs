@@ -25,13 +25,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(file: &str, statement: &str) -> Result<u64, sqlx::Error> {
-    let options = SqliteConnectOptions::new()
-        .filename(file)
-        .busy_timeout(Duration::from_secs(5));
+    let options = SqliteConnectOptions::new().filename(file).busy_timeout(Duration::from_secs(5));
     let mut connection = SqliteConnection::connect_with(&options).await?;
-    let done = sqlx::query(sqlx::AssertSqlSafe(statement))
-        .execute(&mut connection)
-        .await?;
+    let done = sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await?;
     connection.close().await?;
     Ok(done.rows_affected())
 }
