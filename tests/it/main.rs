@@ -1,3 +1,4 @@
 //! One integration binary; its tree mirrors `src`.
 mod crd;
+mod support;
 mod tidy;

@@ -1,0 +1,4 @@
+//! What tests of several rooms share.
+
+#[allow(dead_code)] // a helper may be written before the test that needs it
+pub mod cluster;
