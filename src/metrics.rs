@@ -1,1 +1,186 @@
-//! The one catalogue of metrics; a metric that is not here does not exist.
+//! Every metric this process exports. A metric that is not here does not exist.
+
+mod family;
+pub mod label;
+mod record;
+
+use std::sync::Arc;
+
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{Gauge, Histogram, IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+
+use self::family::{Family, Metric};
+pub use self::label::{
+    Active, Check, Endpoint, Entity, Grant, Method, Operation, Outcome, ReconcileOutcome, RevocationOutcome,
+    RevocationReason, Route, Status, Success,
+};
+pub use self::record::{HttpTimer, TokenTimer};
+use crate::domain::desired::DriftMode;
+use crate::domain::observer::DatabaseOperation;
+use crate::domain::owner::Kind;
+use crate::domain::refusal::Refusal;
+use crate::domain::resource_server::SigningAlgorithm;
+use crate::domain::spec::Class;
+
+/// What can go wrong with metrics.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A name or label is not what Prometheus allows, or is declared twice.
+    #[error("failed to register a metric")]
+    Register(#[source] prometheus::Error),
+    #[error("failed to write the metrics as text")]
+    Render(#[source] prometheus::Error),
+}
+
+macro_rules! touch {
+    ($family:expr, lazily) => {};
+    ($family:expr) => {
+        $family.touch()
+    };
+}
+
+macro_rules! catalog {
+    ($( #[doc = $help:literal] $name:ident : $metric:ident { $($label:ident : $set:ident),* } $($lazily:ident)? ),* $(,)?) => {
+        /// The recorders; see the methods for who records what.
+        pub struct Metrics {
+            registry: Registry,
+            build_info: IntGaugeVec,
+            $( #[doc = $help] $name: Family<$metric, ($($set,)*)>, )*
+        }
+
+        /// Name, kind, labels and help of every metric: the README's table and the alert rules are checked against it.
+        pub const CATALOG: &[(&str, &str, &[&str], &str)] = &[
+            $( (concat!("holdfast_", stringify!($name)), <$metric as Metric>::KIND, &[$(stringify!($label)),*], $help.trim_ascii()), )*
+            (BUILD_INFO.0, "gauge", BUILD_INFO.1, BUILD_INFO.2),
+        ];
+
+        impl Metrics {
+            fn declare() -> prometheus::Result<Self> {
+                let registry = Registry::new();
+                $( let $name = Family::register(
+                    &registry,
+                    concat!("holdfast_", stringify!($name)),
+                    $help.trim_ascii(),
+                    &[$(stringify!($label)),*],
+                )?; )*
+                let build_info = IntGaugeVec::new(Opts::new(BUILD_INFO.0, BUILD_INFO.2), BUILD_INFO.1)?;
+                registry.register(Box::new(build_info.clone()))?;
+                registry.register(Box::new(ProcessCollector::for_self()))?;
+                Ok(Self { registry, build_info, $( $name ),* })
+            }
+
+            /// Makes every combination that can occur visible as zero.
+            fn touch(&self) {
+                $( touch!(self.$name $(, $lazily)?); )*
+            }
+        }
+    };
+}
+
+const BUILD_INFO: (&str, &[&str], &str) =
+    ("holdfast_build_info", &["version", "commit", "built", "rustc"], "Always 1; what is running, in its labels");
+
+catalog! {
+    /// Tokens issued
+    tokens_issued_total: IntCounter { grant_type: Grant },
+    /// Token requests answered
+    token_requests_total: IntCounter { grant_type: Grant, outcome: Outcome },
+    /// Seconds from a token request to its answer
+    token_issuance_duration_seconds: Histogram { grant_type: Grant, outcome: Outcome },
+    /// Tokens revoked
+    tokens_revoked_total: IntCounter { reason: RevocationReason },
+    /// Revocation requests answered
+    revocation_requests_total: IntCounter { outcome: RevocationOutcome },
+    /// Introspections answered
+    introspection_total: IntCounter { active: Active },
+    /// Seconds from an introspection request to its answer
+    introspection_duration_seconds: Histogram {},
+    /// Requests refused at the token, introspection and revocation endpoints
+    auth_denied_total: IntCounter { reason: Refusal },
+    /// Tokens issued by client_credentials
+    client_credentials_issued_total: IntCounter {},
+    /// Requests for client_credentials refused
+    client_credentials_denied_total: IntCounter { reason: Refusal },
+    /// Requests of the admin API
+    admin_operations_total: IntCounter { entity: Entity, op: Operation, outcome: Outcome },
+    /// Requests turned away by a rate limit
+    rate_limit_exceeded_total: IntCounter { endpoint: Endpoint },
+    /// HTTP requests answered
+    http_requests_total: IntCounter { method: Method, route: Route, status: Status } lazily,
+    /// Seconds from an HTTP request to its answer
+    http_request_duration_seconds: Histogram { method: Method, route: Route } lazily,
+    /// HTTP requests being answered
+    http_requests_in_flight: IntGauge {},
+    /// Seconds that statements and transactions took
+    db_operation_duration_seconds: Histogram { operation: DatabaseOperation },
+    /// Statements and transactions that failed
+    db_errors_total: IntCounter { operation: DatabaseOperation },
+    /// Seconds that the in-memory policy lags behind the database
+    change_feed_lag_seconds: Gauge {},
+    /// Fields found changed behind the operator's back
+    drift_detected_total: IntCounter { kind: Kind, class: Class, mode: DriftMode },
+    /// Drifted fields put right
+    drift_corrected_total: IntCounter { kind: Kind, class: Class, result: Success },
+    /// Objects with drift that stands; told by the leader
+    drift_active: IntGauge { kind: Kind, class: Class, mode: DriftMode },
+    /// Seconds from a change behind the operator's back to its detection
+    drift_detection_latency_seconds: Histogram { kind: Kind },
+    /// Reconciliations finished
+    reconciles_total: IntCounter { kind: Kind, outcome: ReconcileOutcome },
+    /// Seconds a reconciliation took
+    reconcile_duration_seconds: Histogram { kind: Kind, outcome: ReconcileOutcome },
+    /// Custom resources under management
+    managed_resources: IntGauge { kind: Kind },
+    /// Custom resources under management that are Ready
+    managed_resources_ready: IntGauge { kind: Kind },
+    /// Kubernetes Events published
+    kubernetes_events_published_total: IntCounter { outcome: Success },
+    /// Status patches sent
+    status_writes_total: IntCounter { kind: Kind },
+    /// Watches that failed
+    watch_errors_total: IntCounter { kind: Kind },
+    /// Generated secrets whose replaced value is used close to its end
+    secret_rotation_overdue: IntGauge {},
+    /// 1 while this process leads
+    leader: IntGauge {},
+    /// The fencing epoch of this process's last leadership
+    leader_epoch: IntGauge {},
+    /// Times this process began or ceased to lead
+    leader_transitions_total: IntCounter {},
+    /// Seconds since the signing key was made
+    signing_key_age_seconds: Gauge { alg: SigningAlgorithm },
+    /// 1 while the check passes
+    healthy: IntGauge { check: Check },
+    /// Failures of the check in a row
+    health_check_failures_consecutive: IntGauge { check: Check },
+}
+
+impl Metrics {
+    /// All metrics, each combination of labels that can occur at zero.
+    ///
+    /// # Errors
+    /// When a metric is declared twice, which a test rules out.
+    pub fn new() -> Result<Arc<Self>, Error> {
+        let metrics = Self::declare().map_err(Error::Register)?;
+        metrics.touch();
+        metrics.touch_http();
+        let known = |text: Option<&'static str>| text.unwrap_or("unknown");
+        let version = env!("CARGO_PKG_VERSION");
+        let commit = known(option_env!("HOLDFAST_COMMIT"));
+        let built = known(option_env!("HOLDFAST_BUILT"));
+        let rustc = known(option_env!("HOLDFAST_RUSTC"));
+        metrics.build_info.with_label_values(&[version, commit, built, rustc]).set(1);
+        Ok(Arc::new(metrics))
+    }
+
+    /// The Prometheus text format, version 0.0.4.
+    ///
+    /// # Errors
+    /// When a metric cannot be written as text.
+    pub fn render(&self) -> Result<String, Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).map_err(Error::Render)
+    }
+}
+
+#[cfg(test)]
+mod tests;

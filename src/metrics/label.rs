@@ -1,0 +1,157 @@
+//! The closed sets of label values.
+
+use super::family::Label;
+use crate::domain::desired::DriftMode;
+use crate::domain::observer::DatabaseOperation;
+use crate::domain::owner::Kind;
+use crate::domain::refusal::Refusal;
+use crate::domain::resource_server::SigningAlgorithm;
+use crate::domain::spec::Class;
+
+macro_rules! label {
+    ($(#[doc = $doc:literal])* $name:ident { $($variant:ident = $text:literal),* $(,)? }) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $($variant),* }
+
+        impl Label for $name {
+            const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+
+            fn index(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+label! {
+    /// Grants this server answers; every other is counted as `unknown`.
+    Grant { ClientCredentials = "client_credentials", Unknown = "unknown" }
+}
+label! {
+    /// How a request ended. `denied`: understood and refused; `invalid`: not a proper request; `error`: our own fault;
+    /// `abandoned`: the caller went away.
+    Outcome { Success = "success", Denied = "denied", Invalid = "invalid", Error = "error", Abandoned = "abandoned" }
+}
+label! {
+    /// How a reconciliation ended.
+    ReconcileOutcome {
+        Changed = "changed", Unchanged = "unchanged", Invalid = "invalid", Error = "error", Fenced = "fenced",
+    }
+}
+label! {
+    /// Whether a token was active.
+    Active { True = "true", False = "false" }
+}
+label! {
+    /// Why tokens were revoked.
+    RevocationReason {
+        Explicit = "explicit", Cascade = "cascade", Admin = "admin", Suspended = "suspended",
+        ExpiredPolicy = "expired_policy",
+    }
+}
+label! {
+    /// How a revocation request ended (RFC 7009).
+    RevocationOutcome { Revoked = "revoked", NothingToRevoke = "nothing_to_revoke", Refused = "refused", Error = "error" }
+}
+label! {
+    /// What the admin API works on.
+    Entity { Client = "client", ResourceServer = "resource_server", Resource = "resource" }
+}
+label! {
+    /// What the admin API did with it.
+    Operation { List = "list", Update = "update" }
+}
+label! {
+    /// Success or not.
+    Success { Success = "success", Error = "error" }
+}
+label! {
+    /// Limited endpoints.
+    Endpoint { Token = "token", Introspect = "introspect", Revoke = "revoke", Admin = "admin" }
+}
+label! {
+    /// What `/health` looks at.
+    Check { Database = "database", Keys = "keys", ChangeFeed = "change_feed" }
+}
+label! {
+    /// HTTP methods (RFC 9110 §9).
+    Method {
+        Get = "GET", Head = "HEAD", Post = "POST", Put = "PUT", Patch = "PATCH", Delete = "DELETE",
+        Options = "OPTIONS", Other = "other",
+    }
+}
+label! {
+    /// Matched patterns; `unknown` is everything else.
+    Route {
+        Token = "/oauth/token",
+        Introspect = "/oauth/introspect",
+        Revoke = "/oauth/revoke",
+        Jwks = "/oauth/jwks",
+        AuthorizationServer = "/.well-known/oauth-authorization-server",
+        OpenidConfiguration = "/.well-known/openid-configuration",
+        ProtectedResource = "/.well-known/oauth-protected-resource",
+        AdminResources = "/admin/resources",
+        AdminClient = "/admin/clients/{id}",
+        AdminResourceServer = "/admin/resource-servers/{id}",
+        Metrics = "/metrics",
+        Livez = "/livez",
+        Ready = "/ready",
+        Health = "/health",
+        Unknown = "unknown",
+    }
+}
+label! {
+    /// HTTP statuses this server answers with.
+    Status {
+        S200 = "200", S204 = "204", S304 = "304", S400 = "400", S401 = "401", S403 = "403", S404 = "404", S405 = "405",
+        S408 = "408", S409 = "409", S413 = "413", S414 = "414", S415 = "415", S429 = "429", S431 = "431", S499 = "499",
+        S500 = "500", S503 = "503", Other = "other",
+    }
+}
+
+impl Status {
+    /// The label of a status; 499 is a request whose sender went away.
+    pub fn of(code: u16) -> Self {
+        let mut digits = [b'0'; 3];
+        digits[0] += (code / 100 % 10) as u8;
+        digits[1] += (code / 10 % 10) as u8;
+        digits[2] += (code % 10) as u8;
+        Self::ALL.iter().copied().find(|s| s.as_str().as_bytes() == digits).unwrap_or(Self::Other)
+    }
+}
+
+impl Method {
+    /// The label of a method's name.
+    pub fn of(name: &str) -> Self {
+        Self::ALL.iter().copied().find(|m| m.as_str() == name).unwrap_or(Self::Other)
+    }
+}
+
+/// Enums of the domain are labels by their own spelling.
+macro_rules! from_domain {
+    ($name:ident, $all:expr) => {
+        impl Label for $name {
+            const ALL: &'static [Self] = $all;
+
+            fn as_str(self) -> &'static str {
+                $name::as_str(self)
+            }
+
+            fn index(self) -> usize {
+                Self::ALL.iter().position(|other| $name::as_str(*other) == $name::as_str(self)).unwrap_or_default()
+            }
+        }
+    };
+}
+
+from_domain!(Kind, &Kind::ALL);
+from_domain!(Class, &[Class::Security, Class::Behavior, Class::Cosmetic]);
+from_domain!(DriftMode, &[DriftMode::Enforce, DriftMode::Warn, DriftMode::Ignore]);
+from_domain!(DatabaseOperation, &DatabaseOperation::ALL);
+from_domain!(Refusal, &Refusal::ALL);
+from_domain!(SigningAlgorithm, &[SigningAlgorithm::ES256, SigningAlgorithm::EdDSA, SigningAlgorithm::RS256]);

@@ -1,0 +1,269 @@
+//! The typed recorders: what an edge calls when something has ended.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Metrics;
+use super::label::{
+    Active, Check, Endpoint, Entity, Grant, Method, Operation, Outcome, ReconcileOutcome, RevocationOutcome,
+    RevocationReason, Route, Status, Success,
+};
+use crate::domain::desired::DriftMode;
+use crate::domain::leadership::Epoch;
+use crate::domain::observer::{DatabaseOperation, Observer};
+use crate::domain::owner::Kind;
+use crate::domain::refusal::Refusal;
+use crate::domain::resource_server::SigningAlgorithm;
+use crate::domain::spec::Class;
+
+/// What each route answers when all is well: these combinations are visible as zero from the start.
+const EXPECTED: &[(Method, Route, &[Status])] = &[
+    (Method::Post, Route::Token, &[Status::S200, Status::S400, Status::S401, Status::S429, Status::S500, Status::S503]),
+    (Method::Post, Route::Introspect, &[Status::S200, Status::S400, Status::S401, Status::S429, Status::S503]),
+    (Method::Post, Route::Revoke, &[Status::S200, Status::S400, Status::S401, Status::S429, Status::S503]),
+    (Method::Get, Route::Jwks, &[Status::S200, Status::S304]),
+    (Method::Get, Route::AuthorizationServer, &[Status::S200, Status::S304]),
+    (Method::Get, Route::OpenidConfiguration, &[Status::S200, Status::S304]),
+    (Method::Get, Route::ProtectedResource, &[Status::S200, Status::S304, Status::S404]),
+    (Method::Get, Route::AdminResources, &[Status::S200, Status::S401, Status::S403, Status::S503]),
+    (Method::Patch, Route::AdminClient, &[Status::S200, Status::S400, Status::S401, Status::S403, Status::S409]),
+    (
+        Method::Patch,
+        Route::AdminResourceServer,
+        &[Status::S200, Status::S400, Status::S401, Status::S403, Status::S409],
+    ),
+    (Method::Get, Route::Metrics, &[Status::S200]),
+    (Method::Get, Route::Livez, &[Status::S200]),
+    (Method::Get, Route::Ready, &[Status::S200, Status::S503]),
+    (Method::Get, Route::Health, &[Status::S200, Status::S503]),
+    (Method::Get, Route::Unknown, &[Status::S404]),
+];
+
+impl Metrics {
+    pub(super) fn touch_http(&self) {
+        for (method, route, statuses) in EXPECTED {
+            self.http_request_duration_seconds.with((*method, *route));
+            for status in *statuses {
+                self.http_requests_total.with((*method, *route, *status));
+            }
+        }
+    }
+
+    /// Starts the clock of a token request; dropping the guard without an outcome counts it as abandoned.
+    pub fn token_request(self: &Arc<Self>) -> TokenTimer {
+        TokenTimer {
+            metrics: Arc::clone(self),
+            started: Instant::now(),
+            grant: Grant::Unknown,
+            outcome: Outcome::Abandoned,
+        }
+    }
+
+    /// A token was issued.
+    pub fn token_issued(&self, grant: Grant) {
+        self.tokens_issued_total.with((grant,)).inc();
+        if grant == Grant::ClientCredentials {
+            self.client_credentials_issued_total.with(()).inc();
+        }
+    }
+
+    /// A request was refused; `grant` when it was a token request.
+    pub fn denied(&self, grant: Option<Grant>, reason: Refusal) {
+        self.auth_denied_total.with((reason,)).inc();
+        if grant == Some(Grant::ClientCredentials) {
+            self.client_credentials_denied_total.with((reason,)).inc();
+        }
+    }
+
+    /// An introspection was answered.
+    pub fn introspected(&self, active: bool, took: Duration) {
+        let active = if active { Active::True } else { Active::False };
+        self.introspection_total.with((active,)).inc();
+        self.introspection_duration_seconds.with(()).observe(took.as_secs_f64());
+    }
+
+    /// A revocation request was answered.
+    pub fn revocation(&self, outcome: RevocationOutcome) {
+        self.revocation_requests_total.with((outcome,)).inc();
+    }
+
+    /// Tokens were revoked.
+    pub fn revoked(&self, reason: RevocationReason, tokens: u64) {
+        self.tokens_revoked_total.with((reason,)).inc_by(tokens);
+    }
+
+    /// A request of the admin API was answered.
+    pub fn admin_operation(&self, entity: Entity, operation: Operation, outcome: Outcome) {
+        self.admin_operations_total.with((entity, operation, outcome)).inc();
+    }
+
+    /// A request was turned away by a rate limit.
+    pub fn rate_limited(&self, endpoint: Endpoint) {
+        self.rate_limit_exceeded_total.with((endpoint,)).inc();
+    }
+
+    /// Starts the clock of an HTTP request; dropping the guard without a status counts it as 499.
+    pub fn http_request(self: &Arc<Self>, method: Method) -> HttpTimer {
+        self.http_requests_in_flight.with(()).inc();
+        HttpTimer {
+            metrics: Arc::clone(self),
+            started: Instant::now(),
+            method,
+            route: Route::Unknown,
+            status: Status::S499,
+        }
+    }
+
+    /// A reconciliation ended after `seconds`.
+    pub fn reconcile(&self, kind: Kind, outcome: ReconcileOutcome, seconds: f64) {
+        self.reconciles_total.with((kind, outcome)).inc();
+        self.reconcile_duration_seconds.with((kind, outcome)).observe(seconds);
+    }
+
+    /// How many custom resources of a kind there are, and how many are Ready.
+    pub fn managed(&self, kind: Kind, total: i64, ready: i64) {
+        self.managed_resources.with((kind,)).set(total);
+        self.managed_resources_ready.with((kind,)).set(ready);
+    }
+
+    /// How many objects have drift that stands.
+    pub fn drift_active(&self, kind: Kind, class: Class, mode: DriftMode, objects: i64) {
+        self.drift_active.with((kind, class, mode)).set(objects);
+    }
+
+    /// A Kubernetes Event was sent, or could not be.
+    pub fn kubernetes_event(&self, ok: bool) {
+        self.kubernetes_events_published_total.with((success(ok),)).inc();
+    }
+
+    /// A status was patched.
+    pub fn status_write(&self, kind: Kind) {
+        self.status_writes_total.with((kind,)).inc();
+    }
+
+    /// A watch broke and is begun again.
+    pub fn watch_error(&self, kind: Kind) {
+        self.watch_errors_total.with((kind,)).inc();
+    }
+
+    /// How many generated secrets are used in the last tenth of their overlap.
+    pub fn secret_rotation_overdue(&self, secrets: i64) {
+        self.secret_rotation_overdue.with(()).set(secrets);
+    }
+
+    /// Whether this process leads, and under which epoch; call it when that changes.
+    pub fn leader(&self, epoch: Option<Epoch>) {
+        let leader = self.leader.with(());
+        let now = i64::from(epoch.is_some());
+        if leader.get() != now {
+            self.leader_transitions_total.with(()).inc();
+        }
+        leader.set(now);
+        if let Some(Epoch(epoch)) = epoch {
+            self.leader_epoch.with(()).set(epoch);
+        }
+    }
+
+    /// How old a signing key is, in seconds.
+    pub fn signing_key_age(&self, algorithm: SigningAlgorithm, seconds: f64) {
+        self.signing_key_age_seconds.with((algorithm,)).set(seconds);
+    }
+
+    /// What a health check found.
+    pub fn health(&self, check: Check, ok: bool) {
+        self.healthy.with((check,)).set(i64::from(ok));
+        let failures = self.health_check_failures_consecutive.with((check,));
+        if ok {
+            failures.set(0);
+        } else {
+            failures.inc();
+        }
+    }
+}
+
+const fn success(ok: bool) -> Success {
+    if ok { Success::Success } else { Success::Error }
+}
+
+impl Observer for Metrics {
+    fn drift_detected(&self, kind: Kind, class: Class, mode: DriftMode, latency: Option<Duration>) {
+        self.drift_detected_total.with((kind, class, mode)).inc();
+        if let Some(latency) = latency {
+            self.drift_detection_latency_seconds.with((kind,)).observe(latency.as_secs_f64());
+        }
+    }
+
+    fn drift_corrected(&self, kind: Kind, class: Class, ok: bool) {
+        self.drift_corrected_total.with((kind, class, success(ok))).inc();
+    }
+
+    fn database(&self, operation: DatabaseOperation, took: Duration, ok: bool) {
+        self.db_operation_duration_seconds.with((operation,)).observe(took.as_secs_f64());
+        if !ok {
+            self.db_errors_total.with((operation,)).inc();
+        }
+    }
+
+    fn feed_lag(&self, lag: Duration) {
+        self.change_feed_lag_seconds.with(()).set(lag.as_secs_f64());
+    }
+}
+
+/// Measures one token request, whichever way it ends.
+pub struct TokenTimer {
+    metrics: Arc<Metrics>,
+    started: Instant,
+    grant: Grant,
+    outcome: Outcome,
+}
+
+impl TokenTimer {
+    /// Says which grant it turned out to be.
+    pub fn grant(&mut self, grant: Grant) {
+        self.grant = grant;
+    }
+
+    /// Says how it ended.
+    pub fn end(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for TokenTimer {
+    fn drop(&mut self) {
+        let labels = (self.grant, self.outcome);
+        self.metrics.token_requests_total.with(labels).inc();
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.metrics.token_issuance_duration_seconds.with(labels).observe(seconds);
+    }
+}
+
+/// Measures one HTTP request, whichever way it ends.
+pub struct HttpTimer {
+    metrics: Arc<Metrics>,
+    started: Instant,
+    method: Method,
+    route: Route,
+    status: Status,
+}
+
+impl HttpTimer {
+    /// Says which route it turned out to be.
+    pub fn route(&mut self, route: Route) {
+        self.route = route;
+    }
+
+    /// Says how it was answered.
+    pub fn end(mut self, status: u16) {
+        self.status = Status::of(status);
+    }
+}
+
+impl Drop for HttpTimer {
+    fn drop(&mut self) {
+        self.metrics.http_requests_in_flight.with(()).dec();
+        self.metrics.http_requests_total.with((self.method, self.route, self.status)).inc();
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.metrics.http_request_duration_seconds.with((self.method, self.route)).observe(seconds);
+    }
+}
