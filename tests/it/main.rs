@@ -1,4 +1,5 @@
 //! One integration binary; its tree mirrors `src`.
+mod config;
 mod crd;
 mod support;
 mod tidy;
