@@ -2,4 +2,5 @@
 mod config;
 mod crd;
 mod support;
+mod seal;
 mod tidy;
