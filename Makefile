@@ -18,7 +18,7 @@ lint: ## format, clippy, scripts, dependencies
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	tests/tools shellcheck
-	grep -rlE '^#!/usr/bin/env bash' tests .ci | xargs shellcheck --external-sources --severity=warning
+	grep -rlE '^#!/usr/bin/env bash' tests .ci charts config | xargs shellcheck --external-sources --severity=warning
 	tests/dependencies
 
 bench: ## the floor and the product side by side
@@ -30,6 +30,7 @@ image: ## an image archive from a release binary, pulling nothing
 
 crds: ## generate crds/ from src/crd
 	cargo run --locked --quiet -- crds --output-dir crds
+	charts/sync-crds
 
 clean: ## remove what was built here; the cache outside the checkout stays
 	cargo clean
