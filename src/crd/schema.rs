@@ -89,10 +89,8 @@ fn walk(node: &mut Map<String, Value>, part: Part) {
     match node.get("type").and_then(Value::as_str) {
         Some("string") => string(node, part),
         Some("array") => array(node, part),
-        Some("integer") => {
-            if !matches!(node.get("format").and_then(Value::as_str), Some("int32" | "int64")) {
-                node.insert("format".into(), "int64".into());
-            }
+        Some("integer") if !matches!(node.get("format").and_then(Value::as_str), Some("int32" | "int64")) => {
+            node.insert("format".into(), "int64".into());
         }
         _ => {}
     }
