@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // clippy.toml allows them in #[test] functions only, not in their helpers
 
 mod chart;
+mod config;
 mod crd;
+mod seal;
 mod support;
 mod tidy;

@@ -1,0 +1,28 @@
+//! Section `tokens`: what is issued.
+
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+
+/// Issued tokens. Variables `HOLDFAST_TOKENS__…`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tokens {
+    /// How many token requests may wait for the database at once; the next one gets 503. Default 1024, 1 to 65536.
+    pub max_waiting: usize,
+}
+
+impl Default for Tokens {
+    fn default() -> Self {
+        Self { max_waiting: 1024 }
+    }
+}
+
+impl Tokens {
+    pub(super) fn validate(&self) -> Result<(), Error> {
+        if (1..=65_536).contains(&self.max_waiting) {
+            return Ok(());
+        }
+        Err(Error::invalid("tokens.max_waiting", "expected 1 to 65536"))
+    }
+}
