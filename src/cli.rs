@@ -1,1 +1,106 @@
-//! The command line: one file per command.
+//! The command line: what can be asked, how it is answered, and with which exit code.
+
+mod config_check;
+mod crds;
+mod output;
+mod version;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::output::{Format, Table};
+use crate::app;
+use crate::config::{self, Environment, Settings};
+
+/// A Kubernetes operator with an OAuth 2.1 authorization server inside it.
+///
+/// Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+#[derive(Debug, Parser)]
+#[command(name = "holdfast", version, max_term_width = 100)]
+struct Cli {
+    /// The configuration file; without one the defaults stand. HOLDFAST_SECTION__KEY variables override its keys.
+    #[arg(long, global = true, value_name = "FILE", env = "HOLDFAST_CONFIG")]
+    config: Option<PathBuf>,
+    /// The form of the answer. Default: table on a terminal, else kv
+    #[arg(long, global = true, value_enum)]
+    output: Option<Format>,
+    /// The same as --output json
+    #[arg(long, global = true, conflicts_with = "output")]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say what this program is
+    Version,
+    /// Print the custom resource definitions
+    Crds(crds::Arguments),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(Config),
+}
+
+#[derive(Debug, Subcommand)]
+enum Config {
+    /// Read and validate the configuration
+    Check,
+}
+
+/// Why a command did not end well: one line, and the exit code.
+#[derive(Debug)]
+struct Failure {
+    code: u8,
+    line: String,
+}
+
+impl Failure {
+    fn new(code: u8, error: &dyn std::error::Error) -> Self {
+        Self { code, line: app::chain(error) }
+    }
+}
+
+impl From<config::Error> for Failure {
+    fn from(error: config::Error) -> Self {
+        Self::new(2, &error)
+    }
+}
+
+impl From<app::Error> for Failure {
+    fn from(error: app::Error) -> Self {
+        Self::new(error.exit_code(), &error)
+    }
+}
+
+/// Parses the arguments of the process and does what they ask.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let format = if cli.json { Format::Json } else { cli.output.unwrap_or_else(Format::fitting) };
+    let settings = |environment: Environment| config::load(cli.config.as_deref(), &environment);
+    let environment = Environment::of_process();
+    let done = match cli.command {
+        Command::Version => Ok(version::run()),
+        Command::Crds(arguments) => crds::run(&arguments).map(|()| Table::default()),
+        Command::Config(Config::Check) => load(settings, environment).map(|s| config_check::run(&s)),
+    };
+    match done {
+        Ok(table) => {
+            print!("{}", table.render(format));
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("holdfast: {}", failure.line);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn load(
+    settings: impl FnOnce(Environment) -> Result<Settings, config::Error>,
+    environment: Environment,
+) -> Result<Settings, Failure> {
+    Ok(settings(environment)?)
+}

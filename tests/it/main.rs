@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // clippy.toml allows them in #[test] functions only, not in their helpers
 
 mod chart;
+mod cli;
 mod config;
 mod crd;
 mod seal;
