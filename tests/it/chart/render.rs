@@ -1,4 +1,5 @@
 //! What the chart renders.
+use holdfast::config::{self, Environment, MasterKeyPlace, Settings};
 use serde_yaml::Value;
 
 use super::{POSTGRESQL, chart, kind, only, read, rendered, root, template};
@@ -90,6 +91,35 @@ fn other_sections_of_the_configuration_pass_through_beside_what_the_chart_decide
         "{enabled: true, namespace: auth, namespaces: [billing], trusted_namespaces: [auth], lease_name: holdfast, drift: {mode: Enforce}}",
     );
     assert_eq!(configuration["operator"], operator);
+}
+
+/// The configuration as the program in the pod reads it, with the variables that the pod gives it.
+fn loaded(settings: &[&str]) -> Settings {
+    let objects = rendered(settings);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), only(&objects, "ConfigMap")["data"]["holdfast.yaml"].as_str().unwrap()).unwrap();
+    let variables = pod(&objects)["containers"][0]["env"].as_sequence().unwrap().clone();
+    let value =
+        |variable: &Value| variable["value"].as_str().unwrap_or("postgres://holdfast@database/holdfast").to_owned();
+    let given = variables.iter().map(|variable| (variable["name"].as_str().unwrap().to_owned(), value(variable)));
+    let environment: Environment =
+        given.chain([("KUBERNETES_SERVICE_HOST".to_owned(), "10.0.0.1".to_owned())]).collect();
+    config::load(Some(file.path()), &environment).unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+/// K10
+#[test]
+fn the_program_accepts_the_configuration_and_finds_in_it_what_the_values_say() {
+    let settings = loaded(&["config.rate_limits.failed_authentications_per_minute=7", "logging.format=text"]);
+    assert_eq!(settings.issuer, "https://auth.example.com");
+    assert_eq!(settings.database_url.expose(), "sqlite:///var/lib/holdfast/holdfast.db");
+    assert_eq!(settings.master_key, MasterKeyPlace::Secret("holdfast-master-key".to_owned()));
+    assert_eq!(settings.config.rate_limits.failed_authentications_per_minute, 7);
+    assert!(settings.config.operator.enabled && settings.config.server.is_exposed());
+    let settings = loaded(&[POSTGRESQL, &["metrics.enabled=false", "server.bindAddress=[::]"]].concat());
+    assert_eq!(settings.database_url.expose(), "postgres://holdfast@database/holdfast");
+    assert_eq!(settings.config.server.public.listen.to_string(), "[::]:9000");
+    assert!(settings.config.server.metrics.listen.is_none() && !settings.config.metrics.enabled);
 }
 
 /// K10
