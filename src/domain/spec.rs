@@ -13,6 +13,7 @@ use super::resource_server::ResourceServer;
 /// The desired, last applied or observed policy of one object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "spec")]
+#[expect(clippy::large_enum_variant, reason = "few live at once; a box would show in every match")]
 pub enum Spec {
     ResourceServer(ResourceServer),
     #[serde(rename = "OAuthClient")]
