@@ -1,1 +1,235 @@
-//! SQL, migrations, triggers, the change feed and the in-memory policy snapshot, on SQLite and PostgreSQL.
+//! SQL on SQLite and PostgreSQL, behind two doors: [`Store`], which knows the policy by heart and records what is
+//! issued, and [`Tx`], one transaction.
+//!
+//! Every change of policy, whoever makes it, leaves a row in `change` by trigger; the feed reads those rows, keeps the
+//! [`Snapshot`] true and tells whoever subscribed.
+
+mod api_key;
+mod cell;
+mod change;
+mod credential;
+mod database;
+mod entity;
+mod error;
+mod feed;
+mod installation;
+mod issue;
+mod leader;
+mod managed;
+mod mapping;
+mod migrate;
+mod postgres;
+mod report;
+mod revoke;
+mod signing_key;
+mod snapshot;
+mod sqlite;
+mod time;
+mod token;
+mod tx;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, OnceCell, broadcast, mpsc, oneshot};
+
+use crate::domain::policy::Changed;
+use crate::domain::{Actor, Epoch, Kind, Observer};
+
+pub use api_key::{ApiKey, ApiRole};
+pub use error::Error;
+pub use issue::{Issuance, IssueOutcome};
+pub use revoke::{Revoke, RevokeCause};
+pub use signing_key::{KeyState, SigningKey};
+pub use snapshot::Snapshot;
+pub use token::TokenRow;
+pub use tx::Tx;
+
+use database::Database;
+use issue::Waiting;
+
+/// Which database, and how to behave towards it.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `sqlite:///path/holdfast.db` or `postgres://…`.
+    pub url: String,
+    /// How long to wait for a PostgreSQL that does not answer yet.
+    pub wait: Duration,
+    /// Refuse to share a SQLite file with another process that serves.
+    pub exclusive: bool,
+    /// So many issuances may wait for their commit; one more is [`Error::Unavailable`].
+    pub max_waiting: usize,
+}
+
+impl Options {
+    /// Not exclusive, 10 s of patience, 1024 waiting.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), wait: Duration::from_secs(10), exclusive: false, max_waiting: 1024 }
+    }
+}
+
+/// The database and what is known of it. Clones share everything.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+type Rereads = Mutex<HashMap<(Kind, String), Arc<OnceCell<()>>>>;
+
+struct Inner {
+    database: Database,
+    observer: Arc<dyn Observer>,
+    snapshot: ArcSwap<Snapshot>,
+    loaded: AtomicBool,
+    healthy: AtomicBool,
+    /// One load at a time, so that an older state never replaces a newer one.
+    loading: tokio::sync::Mutex<()>,
+    rereads: Rereads,
+    wake: Arc<Notify>,
+    changed: broadcast::Sender<Changed>,
+    queue: mpsc::Sender<Waiting>,
+    _held: Option<File>,
+}
+
+impl Store {
+    /// Opens the database. Wrong URL, path or permission: [`Error::Invalid`], one line.
+    pub async fn open(options: &Options, observer: Arc<dyn Observer>) -> Result<Self, Error> {
+        let mut held = None;
+        let database = match sqlite::path_of(&options.url) {
+            Some(path) => {
+                let pools = sqlite::open(path).await?;
+                if options.exclusive {
+                    held = Some(sqlite::hold(&pools.path)?);
+                }
+                Database::Sqlite(pools)
+            }
+            None if options.url.starts_with("postgres://") || options.url.starts_with("postgresql://") => {
+                Database::Postgres(postgres::open(&options.url, options.wait).await?)
+            }
+            None => {
+                let what = "failed to read the database URL: neither sqlite:///path nor postgres://…".to_owned();
+                return Err(Error::Invalid { what });
+            }
+        };
+        let (queue, waiting) = mpsc::channel(options.max_waiting.max(1));
+        tokio::spawn(issue::run(database.clone(), observer.clone(), waiting));
+        let inner = Inner {
+            database,
+            observer,
+            snapshot: ArcSwap::default(),
+            loaded: AtomicBool::new(false),
+            healthy: AtomicBool::new(false),
+            loading: tokio::sync::Mutex::new(()),
+            rereads: Mutex::default(),
+            wake: Arc::default(),
+            changed: broadcast::channel(1024).0,
+            queue,
+            _held: held,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Applies what migrations are missing, under a lock; returns how many. A newer program's are left alone.
+    pub async fn migrate(&self) -> Result<usize, Error> {
+        migrate::migrate(&self.inner.database).await
+    }
+
+    /// Says whose database this is; [`Error::OtherInstallation`] when it is somebody else's.
+    pub async fn bind(&self, installation: &str, cluster: &str) -> Result<(), Error> {
+        let mut tx = self.inner.database.write().await?;
+        tx.bind(installation, cluster).await?;
+        tx.commit().await
+    }
+
+    /// Asks the database for a sign of life.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let mut tx = self.read().await?;
+        tx.last_sequence().await?;
+        tx.commit().await
+    }
+
+    /// A transaction that sees one state of the database and writes nothing.
+    pub async fn read(&self) -> Result<Tx, Error> {
+        self.inner.database.read().await
+    }
+
+    /// A transaction that writes in the name of `actor`.
+    pub async fn write(&self, actor: &Actor) -> Result<Tx, Error> {
+        let mut tx = self.inner.database.write().await?;
+        tx.name(actor).await?;
+        tx.wake = Some(self.inner.wake.clone());
+        Ok(tx)
+    }
+
+    /// The same for a leader; [`Error::Fenced`] when its epoch is over. No takeover happens before it ends.
+    pub async fn write_as_leader(&self, actor: &Actor, epoch: Epoch) -> Result<Tx, Error> {
+        let mut tx = self.write(actor).await?;
+        tx.fence(epoch).await?;
+        Ok(tx)
+    }
+
+    /// Begins the next epoch of leadership.
+    pub async fn take_over(&self) -> Result<Epoch, Error> {
+        let mut tx = self.inner.database.write().await?;
+        let epoch = tx.take_over().await?;
+        tx.commit().await?;
+        Ok(epoch)
+    }
+
+    /// The policy as last read.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.inner.snapshot.load_full()
+    }
+
+    /// Loads all policy.
+    pub async fn refresh(&self) -> Result<(), Error> {
+        self.load_all().await.map(drop)
+    }
+
+    /// Reads one entity into the snapshot; those who ask for the same one meanwhile share the read.
+    pub async fn reread(&self, kind: Kind, id: &str) -> Result<(), Error> {
+        let key = (kind, id.to_owned());
+        let rereads = || self.inner.rereads.lock().unwrap_or_else(PoisonError::into_inner);
+        let cell = rereads().entry(key.clone()).or_default().clone();
+        let result = cell.get_or_try_init(|| self.load_one(kind, id)).await.map(drop);
+        let mut rereads = rereads();
+        if rereads.get(&key).is_some_and(|known| Arc::ptr_eq(known, &cell)) {
+            rereads.remove(&key);
+        }
+        result
+    }
+
+    /// Word of every change. A receiver that lags must treat everything as changed.
+    pub fn subscribe(&self) -> broadcast::Receiver<Changed> {
+        self.inner.changed.subscribe()
+    }
+
+    /// Whether the policy was ever loaded.
+    pub fn is_loaded(&self) -> bool {
+        self.inner.loaded.load(Ordering::Relaxed)
+    }
+
+    /// Whether the change feed follows the database at present.
+    pub fn feed_healthy(&self) -> bool {
+        self.inner.healthy.load(Ordering::Relaxed)
+    }
+
+    /// Records a token that was decided on; returns after the commit. [`Error::Unavailable`] when too many wait, or
+    /// after 10 s.
+    pub async fn issue(&self, issuance: Issuance) -> Result<IssueOutcome, Error> {
+        let (answer, answered) = oneshot::channel();
+        self.inner
+            .queue
+            .try_send(Waiting { issuance, answer })
+            .map_err(|_| Error::unavailable("too many issuances are waiting"))?;
+        match tokio::time::timeout(issue::WAIT, answered).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(Error::unavailable("the issuance was dropped")),
+            Err(_) => Err(Error::unavailable("the issuance waited too long")),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Reads and writes the columns that the mapping names, on either engine.
+
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::Error;
+use super::mapping::{Cell, Cells, Form, Table};
+use super::tx::{Tx, on};
+
+/// One row of a mapped table as the database has it.
+pub(super) struct MappedRow {
+    pub id: String,
+    /// The id of the entity that the row belongs to; its own for the entity's row.
+    pub entity: String,
+    pub cells: Cells,
+    pub revision: i64,
+    pub owner: (Option<String>, Option<String>),
+}
+
+macro_rules! read {
+    ($row:expr, $table:expr) => {{
+        let (row, table): (_, &Table) = ($row, $table);
+        let own = table.list.is_empty();
+        let text = |name: &str| row.try_get::<Option<String>, _>(name);
+        let cell = |name: &str, form: Form| match form {
+            Form::Integer => match row.try_get::<Option<i64>, _>(name) {
+                Ok(number) => number.map_or(Cell::Null, Cell::Integer),
+                Err(_) => Cell::Unreadable,
+            },
+            Form::Text => match text(name) {
+                Ok(text) => text.map_or(Cell::Null, Cell::Text),
+                Err(_) => Cell::Unreadable,
+            },
+            Form::Json | Form::Rest => match text(name) {
+                Ok(None) => Cell::Null,
+                Ok(Some(text)) => serde_json::from_str::<Value>(&text).map_or(Cell::Unreadable, Cell::Json),
+                Err(_) => Cell::Unreadable,
+            },
+        };
+        Ok::<_, sqlx::Error>(MappedRow {
+            id: row.try_get("id")?,
+            entity: row.try_get(table.entity)?,
+            cells: table.columns.iter().map(|column| cell(column.name, column.form)).collect(),
+            revision: if own { row.try_get("revision")? } else { 0 },
+            owner: if own { (text("owner_namespace")?, text("owner_name")?) } else { (None, None) },
+        })
+    }};
+}
+
+impl Tx {
+    /// The rows of a mapped table, of one entity or of all.
+    pub(super) async fn mapped_rows(&mut self, table: &Table, entity: Option<&str>) -> Result<Vec<MappedRow>, Error> {
+        let filter = if entity.is_some() { format!(" WHERE {} = $1", table.entity) } else { String::new() };
+        let sql = format!("SELECT * FROM {}{filter}", table.name);
+        let rows: Result<Vec<_>, sqlx::Error> = on!(self, connection => {
+            let query = sqlx::query(AssertSqlSafe(sql));
+            let query = match entity { Some(id) => query.bind(id), None => query };
+            query.fetch_all(connection).await?.iter().map(|row| read!(row, table)).collect()
+        });
+        let mut rows = rows?;
+        rows.sort_by(|a, b| (&a.entity, &a.id).cmp(&(&b.entity, &b.id)));
+        Ok(rows)
+    }
+
+    /// Runs a statement with these cells as its parameters; returns how many rows it touched.
+    pub(super) async fn execute(&mut self, sql: String, cells: &[&Cell]) -> Result<u64, Error> {
+        let touched: Result<u64, sqlx::Error> = on!(self, connection => {
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for cell in cells {
+                query = match cell {
+                    Cell::Null | Cell::Unreadable => query.bind(None::<String>),
+                    Cell::Text(text) => query.bind(text),
+                    Cell::Integer(number) => query.bind(*number),
+                    Cell::Json(value) => query.bind(value.to_string()),
+                };
+            }
+            query.execute(connection).await.map(|done| done.rows_affected())
+        });
+        Ok(touched?)
+    }
+}

@@ -1,0 +1,35 @@
+//! Change rows, written by triggers: who touched an entity, and when.
+
+use crate::domain::actor::Actor;
+use crate::domain::owner::Kind;
+use crate::domain::policy::Trace;
+
+use super::Error;
+use super::time::stamp;
+use super::tx::{Tx, on, row};
+
+row!(TraceRow { sequence: i64, table_name: String, actor: String, at: i64 });
+
+impl Tx {
+    /// Who touched the entity, its items or its credentials after this sequence, in order.
+    pub async fn traces(&mut self, kind: Kind, id: &str, after: i64) -> Result<Vec<Trace>, Error> {
+        // an empty entity id is a TRUNCATE of the table
+        let sql = "SELECT sequence, table_name, actor, at FROM change
+            WHERE entity_id IN ($2, '') AND entity_kind IN ($1, '') AND sequence > $3 AND table_name <> 'managed'
+            ORDER BY sequence";
+        let rows = on!(self, c => sqlx::query_as::<_, TraceRow>(sql)
+            .bind(kind.as_str()).bind(id).bind(after).fetch_all(c).await)?;
+        rows.into_iter()
+            .map(|row| {
+                let at = stamp(row.at, || Error::Corrupt { table: "change", key: row.sequence.to_string() })?;
+                Ok(Trace { sequence: row.sequence, table: row.table_name, actor: Actor::recorded(row.actor), at })
+            })
+            .collect()
+    }
+
+    /// The sequence of the latest change; 0 when there was none.
+    pub async fn last_sequence(&mut self) -> Result<i64, Error> {
+        let sql = "SELECT coalesce(max(sequence), 0) FROM change";
+        Ok(on!(self, c => sqlx::query_scalar::<_, i64>(sql).fetch_one(c).await)?)
+    }
+}

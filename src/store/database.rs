@@ -1,0 +1,35 @@
+//! Either engine: where transactions begin.
+
+use sqlx::PgPool;
+
+use super::tx::{Connection, Tx};
+use super::{Error, sqlite};
+
+#[derive(Clone)]
+pub(super) enum Database {
+    Sqlite(sqlite::Pools),
+    Postgres(PgPool),
+}
+
+impl Database {
+    /// A transaction that sees one state of the database and writes nothing.
+    pub async fn read(&self) -> Result<Tx, Error> {
+        let connection = match self {
+            Self::Sqlite(pools) => Connection::Sqlite(pools.read.begin().await?),
+            Self::Postgres(pool) => {
+                Connection::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
+        };
+        Ok(Tx { connection, wake: None })
+    }
+
+    /// A transaction that writes. SQLite takes the writer at once: a read that turns into a write fails at once after
+    /// somebody else wrote, whatever the timeout.
+    pub async fn write(&self) -> Result<Tx, Error> {
+        let connection = match self {
+            Self::Sqlite(pools) => Connection::Sqlite(pools.write.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Postgres(pool) => Connection::Postgres(pool.begin().await?),
+        };
+        Ok(Tx { connection, wake: None })
+    }
+}

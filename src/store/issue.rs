@@ -1,0 +1,148 @@
+//! Issuance: many requests share one statement and one commit, and each is answered after it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::domain::observer::{DatabaseOperation, Observer};
+use crate::domain::secret::SecretHash;
+
+use super::Error;
+use super::database::Database;
+
+/// At most so many tokens a commit.
+const BATCH: usize = 256;
+/// A request waits no longer for its commit.
+pub(super) const WAIT: Duration = Duration::from_secs(10);
+
+/// A token that was decided on, and by which state of the policy.
+#[derive(Debug, Clone)]
+pub struct Issuance {
+    /// UUIDv7.
+    pub jti: Uuid,
+    /// The SHA-256 of an opaque token.
+    pub handle: Option<SecretHash>,
+    pub client_id: String,
+    pub client_revision: i64,
+    pub resource_server_id: String,
+    pub resource_server_revision: i64,
+    pub subject: String,
+    /// Space-separated.
+    pub scope: String,
+    pub issued_at: Timestamp,
+    pub expires_at: Timestamp,
+    /// The credential that authenticated the client; when it was last used is kept by the hour.
+    pub credential_id: Option<String>,
+}
+
+/// What became of an issuance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IssueOutcome {
+    /// Committed.
+    Recorded,
+    /// The client or resource server is gone or was changed: read both again and decide again.
+    Stale,
+}
+
+/// A request in the queue.
+pub(super) struct Waiting {
+    pub issuance: Issuance,
+    pub answer: oneshot::Sender<Result<IssueOutcome, Error>>,
+}
+
+/// Works until the last sender is gone.
+pub(super) async fn run(database: Database, observer: Arc<dyn Observer>, mut queue: mpsc::Receiver<Waiting>) {
+    let mut stamped = HashMap::new();
+    let mut batch = Vec::with_capacity(BATCH);
+    while queue.recv_many(&mut batch, BATCH).await > 0 {
+        // whoever stopped waiting was told so, and is issued nothing
+        batch.retain(|waiting: &Waiting| !waiting.answer.is_closed());
+        let used = uses(&batch, &mut stamped);
+        let started = Instant::now();
+        let ok = answer(&database, std::mem::take(&mut batch)).await;
+        observer.database(DatabaseOperation::Issue, started.elapsed(), ok);
+        if let Err(error) = stamp(&database, &used).await {
+            tracing::debug!(%error, "when credentials were last used was not kept");
+            stamped.retain(|known, _| used.iter().all(|(id, _)| id != known));
+        }
+    }
+}
+
+/// Inserts the batch and answers each request; true when the database did its part.
+async fn answer(database: &Database, batch: Vec<Waiting>) -> bool {
+    match insert(database, &batch.iter().collect::<Vec<_>>()).await {
+        Ok(recorded) => {
+            for waiting in batch {
+                let outcome = outcome(&recorded, &waiting);
+                let _ = waiting.answer.send(Ok(outcome));
+            }
+            true
+        }
+        Err(error) if error.is_unavailable() || batch.len() == 1 => {
+            let passing = error.is_unavailable();
+            let text = error.to_string();
+            let mut first = Some(error);
+            for waiting in batch {
+                let _ = waiting.answer.send(Err(first.take().unwrap_or_else(|| Error::unavailable(&text))));
+            }
+            !passing
+        }
+        // one row spoiled the statement: the others are none the worse for it
+        Err(_) => {
+            for waiting in batch {
+                let result = insert(database, &[&waiting]).await.map(|recorded| outcome(&recorded, &waiting));
+                let _ = waiting.answer.send(result);
+            }
+            true
+        }
+    }
+}
+
+async fn insert(database: &Database, batch: &[&Waiting]) -> Result<HashSet<Vec<u8>>, Error> {
+    if batch.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let recorded = match database {
+        Database::Sqlite(pools) => super::sqlite::issue(pools, batch).await,
+        Database::Postgres(pool) => super::postgres::issue(pool, batch).await,
+    };
+    Ok(recorded?.into_iter().collect())
+}
+
+fn outcome(recorded: &HashSet<Vec<u8>>, waiting: &Waiting) -> IssueOutcome {
+    match recorded.contains(waiting.issuance.jti.as_bytes().as_slice()) {
+        true => IssueOutcome::Recorded,
+        false => IssueOutcome::Stale,
+    }
+}
+
+/// The credentials whose hour of last use is new.
+fn uses(batch: &[Waiting], stamped: &mut HashMap<String, i64>) -> Vec<(String, i64)> {
+    const HOUR: i64 = 3_600_000_000;
+    let mut used = Vec::new();
+    for issuance in batch.iter().map(|waiting| &waiting.issuance) {
+        let hour = issuance.issued_at.as_microsecond().div_euclid(HOUR) * HOUR;
+        if let Some(id) = &issuance.credential_id
+            && stamped.get(id).is_none_or(|known| *known < hour)
+        {
+            stamped.insert(id.clone(), hour);
+            used.push((id.clone(), hour));
+        }
+    }
+    used
+}
+
+async fn stamp(database: &Database, used: &[(String, i64)]) -> Result<(), Error> {
+    if used.is_empty() {
+        return Ok(());
+    }
+    let mut tx = database.write().await?;
+    for (id, hour) in used {
+        tx.stamp_credential(id, *hour).await?;
+    }
+    tx.commit().await
+}

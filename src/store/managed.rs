@@ -1,0 +1,146 @@
+//! The table `managed`: what was applied for each owner, apart from the rows that it was applied to.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::domain::desired::DeletionPolicy;
+use crate::domain::managed::Managed;
+use crate::domain::owner::{Kind, Owner, OwnerKey};
+use crate::domain::spec::Spec;
+
+use super::Error;
+use super::time::{micros, optional, stamp};
+use super::tx::{Tx, on, row};
+
+/// The format of `last_applied` that this program writes.
+const FORMAT: i64 = 1;
+
+row!(ManagedRow {
+    owner_kind: String,
+    owner_namespace: String,
+    owner_name: String,
+    namespace_uid: String,
+    object_uid: String,
+    entity_id: String,
+    deletion: String,
+    last_applied: Option<String>,
+    credentials: String,
+    drift: Option<String>,
+    correction: Option<String>,
+    settled: i64,
+    revoked_before: Option<i64>,
+    revoked_before_seen: Option<i64>,
+    deleted_at: Option<i64>,
+});
+
+impl ManagedRow {
+    fn read(self) -> Result<Managed, Error> {
+        let key = format!("{}/{}/{}", self.owner_kind, self.owner_namespace, self.owner_name);
+        let corrupt = || Error::Corrupt { table: "managed", key: key.clone() };
+        let deletion = match self.deletion.as_str() {
+            "Delete" => DeletionPolicy::Delete,
+            "Retain" => DeletionPolicy::Retain,
+            _ => return Err(corrupt()),
+        };
+        let revoked_before = match (self.revoked_before_seen, self.revoked_before) {
+            (Some(seen), Some(value)) => Some((stamp(seen, corrupt)?, stamp(value, corrupt)?)),
+            _ => None,
+        };
+        Ok(Managed {
+            owner: Owner {
+                key: key.parse().map_err(|_| corrupt())?,
+                namespace_uid: self.namespace_uid,
+                object_uid: self.object_uid,
+            },
+            entity_id: self.entity_id,
+            deletion,
+            last_applied: parse::<Spec>(self.last_applied, corrupt)?,
+            credentials: parse(Some(self.credentials), corrupt)?.unwrap_or_default(),
+            drift: parse(self.drift, corrupt)?,
+            correction: parse(self.correction, corrupt)?,
+            settled: self.settled,
+            revoked_before,
+            deleted_at: optional(self.deleted_at, corrupt)?,
+        })
+    }
+}
+
+fn parse<T: DeserializeOwned>(json: Option<String>, corrupt: impl FnOnce() -> Error) -> Result<Option<T>, Error> {
+    json.map(|json| serde_json::from_str(&json)).transpose().map_err(|_| corrupt())
+}
+
+fn print<T: Serialize>(value: &T) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|error| Error::Query(error.into()))
+}
+
+impl Tx {
+    /// What is remembered of an owner, also of one that is gone (`deleted_at`).
+    pub async fn managed(&mut self, owner: &OwnerKey) -> Result<Option<Managed>, Error> {
+        let sql = "SELECT * FROM managed WHERE owner_kind = $1 AND owner_namespace = $2 AND owner_name = $3";
+        let row = on!(self, c => sqlx::query_as::<_, ManagedRow>(sql)
+            .bind(owner.kind.as_str()).bind(&owner.namespace).bind(&owner.name).fetch_optional(c).await)?;
+        row.map(ManagedRow::read).transpose()
+    }
+
+    /// Who manages this entity; of several, one that lives before one that is gone.
+    pub async fn managed_by_entity(&mut self, kind: Kind, id: &str) -> Result<Option<Managed>, Error> {
+        let sql = "SELECT * FROM managed WHERE owner_kind = $1 AND entity_id = $2
+            ORDER BY CASE WHEN deleted_at IS NULL THEN 0 ELSE 1 END, deleted_at DESC LIMIT 1";
+        let row = on!(self, c => sqlx::query_as::<_, ManagedRow>(sql)
+            .bind(kind.as_str()).bind(id).fetch_optional(c).await)?;
+        row.map(ManagedRow::read).transpose()
+    }
+
+    /// The live owner of an entity.
+    pub(super) async fn managed_owner(&mut self, kind: Kind, id: &str) -> Result<Option<OwnerKey>, Error> {
+        let sql = "SELECT owner_namespace || '/' || owner_name FROM managed
+            WHERE owner_kind = $1 AND entity_id = $2 AND deleted_at IS NULL LIMIT 1";
+        let found = on!(self, c => sqlx::query_scalar::<_, String>(sql)
+            .bind(kind.as_str()).bind(id).fetch_optional(c).await)?;
+        Ok(found.and_then(|name| format!("{kind}/{name}").parse().ok()))
+    }
+
+    /// All owners, also those that are gone.
+    pub async fn all_managed(&mut self) -> Result<Vec<Managed>, Error> {
+        let sql = "SELECT * FROM managed ORDER BY owner_kind, owner_namespace, owner_name";
+        let rows = on!(self, c => sqlx::query_as::<_, ManagedRow>(sql).fetch_all(c).await)?;
+        rows.into_iter().map(ManagedRow::read).collect()
+    }
+
+    /// Remembers, or replaces what was remembered; the same again changes nothing.
+    pub async fn put_managed(&mut self, managed: &Managed) -> Result<(), Error> {
+        let sql = "INSERT INTO managed (owner_kind, owner_namespace, owner_name, namespace_uid, object_uid, entity_id,
+                deletion, format, last_applied, credentials, drift, correction, settled, revoked_before,
+                revoked_before_seen, deleted_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+            ON CONFLICT (owner_kind, owner_namespace, owner_name) DO UPDATE SET
+                namespace_uid = excluded.namespace_uid, object_uid = excluded.object_uid,
+                entity_id = excluded.entity_id, deletion = excluded.deletion, format = excluded.format,
+                last_applied = excluded.last_applied, credentials = excluded.credentials, drift = excluded.drift,
+                correction = excluded.correction, settled = excluded.settled,
+                revoked_before = excluded.revoked_before, revoked_before_seen = excluded.revoked_before_seen,
+                deleted_at = excluded.deleted_at";
+        let key = &managed.owner.key;
+        let last_applied = managed.last_applied.as_ref().map(print).transpose()?;
+        let drift = managed.drift.as_ref().map(print).transpose()?;
+        let correction = managed.correction.as_ref().map(print).transpose()?;
+        let credentials = print(&managed.credentials)?;
+        let (seen, before): (Option<Timestamp>, Option<Timestamp>) = managed.revoked_before.unzip();
+        on!(self, c => sqlx::query(sql)
+            .bind(key.kind.as_str()).bind(&key.namespace).bind(&key.name)
+            .bind(&managed.owner.namespace_uid).bind(&managed.owner.object_uid).bind(&managed.entity_id)
+            .bind(managed.deletion.as_str()).bind(FORMAT)
+            .bind(&last_applied).bind(&credentials).bind(&drift).bind(&correction)
+            .bind(managed.settled).bind(micros(before)).bind(micros(seen)).bind(micros(managed.deleted_at))
+            .execute(c).await.map(drop))?;
+        Ok(())
+    }
+
+    pub async fn delete_managed(&mut self, owner: &OwnerKey) -> Result<(), Error> {
+        let sql = "DELETE FROM managed WHERE owner_kind = $1 AND owner_namespace = $2 AND owner_name = $3";
+        on!(self, c => sqlx::query(sql)
+            .bind(owner.kind.as_str()).bind(&owner.namespace).bind(&owner.name).execute(c).await.map(drop))?;
+        Ok(())
+    }
+}

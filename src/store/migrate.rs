@@ -1,0 +1,78 @@
+//! The schema, embedded: applied under a lock, and tolerant of a newer program's migrations.
+
+use std::borrow::Cow;
+
+use sqlx::SqlStr;
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+
+use super::Error;
+use super::database::Database;
+
+macro_rules! migrations {
+    ($($version:literal $name:literal $file:literal,)*) => {
+        vec![$(Migration::new(
+            $version,
+            Cow::Borrowed($name),
+            MigrationType::Simple,
+            SqlStr::from_static(include_str!($file)),
+            false,
+        ),)*]
+    };
+}
+
+fn sqlite() -> Vec<Migration> {
+    migrations![
+        1 "log" "migrations/sqlite/0001_log.sql",
+        2 "policy" "migrations/common/0002_policy.sql",
+        3 "triggers" "migrations/sqlite/0003_triggers.sql",
+    ]
+}
+
+fn postgres() -> Vec<Migration> {
+    migrations![
+        1 "log" "migrations/postgres/0001_log.sql",
+        2 "policy" "migrations/common/0002_policy.sql",
+        3 "triggers" "migrations/postgres/0003_triggers.sql",
+    ]
+}
+
+/// Brings the schema up to this program's; returns how many migrations that took.
+pub(super) async fn migrate(database: &Database) -> Result<usize, Error> {
+    match database {
+        Database::Sqlite(pools) => {
+            let _held = super::sqlite::hold_migrations(&pools.path).await?;
+            let mut connection = pools.write.acquire().await?;
+            run(sqlite(), &mut *connection).await
+        }
+        Database::Postgres(pool) => {
+            let mut connection = pool.acquire().await?;
+            let applied = run(postgres(), &mut *connection).await?;
+            super::postgres::check_incarnation(&mut connection).await?;
+            Ok(applied)
+        }
+    }
+}
+
+async fn run<C: Migrate>(migrations: Vec<Migration>, connection: &mut C) -> Result<usize, Error> {
+    const TABLE: &str = "_sqlx_migrations";
+    let mut migrator = Migrator::with_migrations(migrations);
+    migrator.set_ignore_missing(true).set_locking(true);
+    connection.ensure_migrations_table(TABLE).await?;
+    let before = connection.list_applied_migrations(TABLE).await?.len();
+    migrator.run_direct(None, connection, false).await?;
+    let after = connection.list_applied_migrations(TABLE).await?.len();
+    Ok(after.saturating_sub(before))
+}
+
+impl From<MigrateError> for Error {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::Execute(error) => match Self::from(error) {
+                Self::Unavailable(cause) => Self::Unavailable(cause),
+                Self::Query(cause) => Self::Migration(cause),
+                other => Self::Migration(other.into()),
+            },
+            other => Self::Migration(other.into()),
+        }
+    }
+}

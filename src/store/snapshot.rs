@@ -1,0 +1,134 @@
+//! The policy in memory: what requests are decided by, never from SQL.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use url::Url;
+
+use crate::domain::owner::{Kind, OwnerKey};
+use crate::domain::policy::{ClientEntry, Entity, Policy, ResourceServerEntry};
+use crate::domain::spec::Spec;
+
+/// All policy as it was at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    clients: HashMap<String, Arc<ClientEntry>>,
+    resource_servers: HashMap<String, Arc<ResourceServerEntry>>,
+    /// Registered and canonical form of the resource URI → id.
+    by_uri: HashMap<String, String>,
+    providers: HashMap<String, Arc<Entity>>,
+    by_owner: HashMap<OwnerKey, String>,
+}
+
+impl Policy for Snapshot {
+    fn client(&self, id: &str) -> Option<&Arc<ClientEntry>> {
+        self.clients.get(id)
+    }
+
+    fn resource_server(&self, id: &str) -> Option<&Arc<ResourceServerEntry>> {
+        self.resource_servers.get(id)
+    }
+
+    fn resource_server_by_uri(&self, uri: &str) -> Option<&Arc<ResourceServerEntry>> {
+        let id = self.by_uri.get(uri).or_else(|| self.by_uri.get(&canonical(uri)))?;
+        self.resource_servers.get(id)
+    }
+}
+
+impl Snapshot {
+    /// The id of the entity that this resource owns.
+    pub fn entity_of(&self, owner: &OwnerKey) -> Option<&str> {
+        self.by_owner.get(owner).map(String::as_str)
+    }
+
+    pub fn provider(&self, id: &str) -> Option<&Arc<Entity>> {
+        self.providers.get(id)
+    }
+
+    pub fn clients(&self) -> impl Iterator<Item = &Arc<ClientEntry>> {
+        self.clients.values()
+    }
+
+    pub fn resource_servers(&self) -> impl Iterator<Item = &Arc<ResourceServerEntry>> {
+        self.resource_servers.values()
+    }
+
+    pub fn providers(&self) -> impl Iterator<Item = &Arc<Entity>> {
+        self.providers.values()
+    }
+
+    /// How many entities of a kind there are.
+    pub fn count(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::ResourceServer => self.resource_servers.len(),
+            Kind::OAuthClient => self.clients.len(),
+            Kind::Provider => self.providers.len(),
+        }
+    }
+
+    /// Revision and owner of an entity, to tell whether it changed.
+    pub(super) fn state(&self, kind: Kind, id: &str) -> Option<(i64, Option<&OwnerKey>)> {
+        match kind {
+            Kind::ResourceServer => self.resource_servers.get(id).map(|e| (e.revision, e.owner.as_ref())),
+            Kind::OAuthClient => self.clients.get(id).map(|e| (e.revision, e.owner.as_ref())),
+            Kind::Provider => self.providers.get(id).map(|e| (e.revision, e.owner.as_ref())),
+        }
+    }
+
+    pub(super) fn ids(&self, kind: Kind) -> Vec<&String> {
+        match kind {
+            Kind::ResourceServer => self.resource_servers.keys().collect(),
+            Kind::OAuthClient => self.clients.keys().collect(),
+            Kind::Provider => self.providers.keys().collect(),
+        }
+    }
+
+    /// Puts what was read in the place of what was known.
+    pub(super) fn replace(&mut self, kind: Kind, id: &str, entity: Option<Entity>) {
+        if let Some(owner) = self.state(kind, id).and_then(|(_, owner)| owner.cloned())
+            && self.entity_of(&owner) == Some(id)
+        {
+            self.by_owner.remove(&owner);
+        }
+        match kind {
+            Kind::ResourceServer => {
+                self.resource_servers.remove(id);
+                self.by_uri.retain(|_, known| known != id);
+            }
+            Kind::OAuthClient => drop(self.clients.remove(id)),
+            Kind::Provider => drop(self.providers.remove(id)),
+        }
+        if let Some(entity) = entity {
+            self.insert(entity);
+        }
+    }
+
+    pub(super) fn insert(&mut self, entity: Entity) {
+        if let Some(owner) = &entity.owner {
+            self.by_owner.insert(owner.clone(), entity.id.clone());
+        }
+        let Entity { id, spec, revision, credentials, owner } = entity;
+        match spec {
+            Spec::ResourceServer(resource_server) => {
+                for uri in [canonical(&resource_server.resource_uri), resource_server.resource_uri.clone()] {
+                    self.by_uri.insert(uri, id.clone());
+                }
+                let entry = ResourceServerEntry { id: id.clone(), resource_server, credentials, revision, owner };
+                self.resource_servers.insert(id, Arc::new(entry));
+            }
+            Spec::Client(client) => {
+                let entry = ClientEntry { id: id.clone(), client, credentials, revision, owner };
+                self.clients.insert(id, Arc::new(entry));
+            }
+            spec @ Spec::Provider(_) => {
+                let entity = Entity { id: id.clone(), spec, revision, credentials, owner };
+                self.providers.insert(id, Arc::new(entity));
+            }
+        }
+    }
+}
+
+/// RFC 3986 §6.2.3: `https://H` and `https://h:443/` are `https://h/`.
+fn canonical(uri: &str) -> String {
+    Url::parse(uri).map_or_else(|_| uri.to_owned(), String::from)
+}

@@ -1,0 +1,68 @@
+//! Issued access tokens, by jti (RFC 9068 §2.2) or by the hash of an opaque handle.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::domain::secret::SecretHash;
+
+use super::Error;
+use super::time::{optional, stamp};
+use super::tx::{Tx, on, row};
+
+/// An access token that was issued; it is active until `expires_at` unless `revoked_at` is set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRow {
+    pub jti: Uuid,
+    pub client_id: String,
+    pub resource_server_id: String,
+    pub subject: String,
+    /// Space-separated.
+    pub scope: String,
+    pub issued_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub revoked_at: Option<Timestamp>,
+}
+
+row!(StoredToken {
+    jti: Vec<u8>,
+    client_id: String,
+    resource_server_id: String,
+    subject: String,
+    scope: String,
+    issued_at: i64,
+    expires_at: i64,
+    revoked_at: Option<i64>,
+});
+
+impl StoredToken {
+    fn read(self) -> Result<TokenRow, Error> {
+        let unreadable = || Error::Corrupt { table: "access_token", key: "with a jti that is no UUID".to_owned() };
+        let jti = Uuid::from_slice(&self.jti).map_err(|_| unreadable())?;
+        let corrupt = || Error::Corrupt { table: "access_token", key: jti.to_string() };
+        Ok(TokenRow {
+            jti,
+            client_id: self.client_id,
+            resource_server_id: self.resource_server_id,
+            subject: self.subject,
+            scope: self.scope,
+            issued_at: stamp(self.issued_at, corrupt)?,
+            expires_at: stamp(self.expires_at, corrupt)?,
+            revoked_at: optional(self.revoked_at, corrupt)?,
+        })
+    }
+}
+
+impl Tx {
+    pub async fn token(&mut self, jti: Uuid) -> Result<Option<TokenRow>, Error> {
+        self.token_where("SELECT * FROM access_token WHERE jti = $1", jti.as_bytes()).await
+    }
+
+    pub async fn token_by_handle(&mut self, handle: &SecretHash) -> Result<Option<TokenRow>, Error> {
+        self.token_where("SELECT * FROM access_token WHERE handle = $1", handle.as_bytes()).await
+    }
+
+    async fn token_where(&mut self, sql: &'static str, key: &[u8]) -> Result<Option<TokenRow>, Error> {
+        let row = on!(self, c => sqlx::query_as::<_, StoredToken>(sql).bind(key).fetch_optional(c).await)?;
+        row.map(StoredToken::read).transpose()
+    }
+}

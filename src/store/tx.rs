@@ -1,0 +1,89 @@
+//! One transaction on either engine; dropping it rolls back. Each table's file adds what it can do.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::domain::Actor;
+
+use super::Error;
+
+/// A transaction. Reads see one state of the database; writes carry the name of who makes them.
+#[must_use = "dropping a transaction rolls it back"]
+pub struct Tx {
+    pub(super) connection: Connection,
+    /// Wakes the change feed after a commit; `None` in a transaction that only reads.
+    pub(super) wake: Option<Arc<Notify>>,
+}
+
+pub(super) enum Connection {
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+}
+
+/// Runs one expression on whichever engine the transaction is of.
+macro_rules! on {
+    ($tx:expr, $connection:ident => $body:expr) => {
+        match &mut $tx.connection {
+            $crate::store::tx::Connection::Sqlite(transaction) => {
+                let $connection = &mut **transaction;
+                $body
+            }
+            $crate::store::tx::Connection::Postgres(transaction) => {
+                let $connection = &mut **transaction;
+                $body
+            }
+        }
+    };
+}
+pub(super) use on;
+
+/// A private row struct that reads from both engines, without the macros of sqlx.
+macro_rules! row {
+    ($name:ident { $($field:ident: $type:ty),* $(,)? }) => {
+        struct $name { $($field: $type),* }
+        $crate::store::tx::row!(@from sqlx::sqlite::SqliteRow, $name { $($field),* });
+        $crate::store::tx::row!(@from sqlx::postgres::PgRow, $name { $($field),* });
+    };
+    (@from $row:ty, $name:ident { $($field:ident),* }) => {
+        impl<'r> sqlx::FromRow<'r, $row> for $name {
+            fn from_row(row: &'r $row) -> sqlx::Result<Self> {
+                use sqlx::Row;
+                Ok(Self { $($field: row.try_get(stringify!($field))?),* })
+            }
+        }
+    };
+}
+pub(super) use row;
+
+impl Tx {
+    /// Makes everything that was written durable and wakes the change feed.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        if self.wake.is_some() {
+            self.unname().await?;
+        }
+        match self.connection {
+            Connection::Sqlite(transaction) => transaction.commit().await?,
+            Connection::Postgres(transaction) => transaction.commit().await?,
+        }
+        if let Some(wake) = self.wake {
+            wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Puts a name to the changes of this transaction, for the triggers to read.
+    pub(super) async fn name(&mut self, actor: &Actor) -> Result<(), Error> {
+        match &mut self.connection {
+            Connection::Sqlite(transaction) => super::sqlite::name(transaction, actor.as_str()).await,
+            Connection::Postgres(transaction) => super::postgres::name(transaction, actor.as_str()).await,
+        }
+    }
+
+    async fn unname(&mut self) -> Result<(), Error> {
+        match &mut self.connection {
+            Connection::Sqlite(transaction) => super::sqlite::unname(transaction).await,
+            Connection::Postgres(_) => Ok(()),
+        }
+    }
+}
