@@ -105,7 +105,7 @@ impl Store {
                 if options.exclusive {
                     held = Some(sqlite::hold(&pools.path)?);
                 }
-                Database::Sqlite(pools)
+                Database::Sqlite(Arc::new(pools))
             }
             None if options.url.starts_with("postgres://") || options.url.starts_with("postgresql://") => {
                 Database::Postgres(postgres::open(&options.url, options.wait).await?)

@@ -1,5 +1,7 @@
 //! Either engine: where transactions begin.
 
+use std::sync::Arc;
+
 use sqlx::PgPool;
 
 use super::tx::{Connection, Tx};
@@ -7,7 +9,7 @@ use super::{Error, sqlite};
 
 #[derive(Clone)]
 pub(super) enum Database {
-    Sqlite(sqlite::Pools),
+    Sqlite(Arc<sqlite::Pools>),
     Postgres(PgPool),
 }
 

@@ -6,5 +6,6 @@ mod cli;
 mod config;
 mod crd;
 mod seal;
+mod store;
 mod support;
 mod tidy;

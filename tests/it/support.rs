@@ -2,3 +2,4 @@
 
 #[allow(dead_code)] // a helper may be written before the test that needs it
 pub mod cluster;
+pub mod postgres;
