@@ -9,6 +9,8 @@ mod note;
 mod remove;
 mod secret;
 mod situation;
+mod tell;
+mod work;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

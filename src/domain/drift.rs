@@ -24,6 +24,8 @@ pub struct DriftedField {
 pub const ROW: &str = "row";
 /// The path of the live secret hashes (category SecretMismatch).
 pub const SECRETS: &str = "secret";
+/// The path of the memory that the row is ours (category OwnershipLost).
+pub const OWNERSHIP: &str = "ownership";
 
 /// Drift that stands, reported once for each distinct observed value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

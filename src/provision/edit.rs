@@ -1,5 +1,7 @@
 //! Changes by the admin API, and what it lists.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -56,13 +58,12 @@ impl Provisioner {
     /// Every policy row with what is known of it.
     pub async fn list(&self) -> Result<Vec<Listed>, Error> {
         let mut tx = self.store().read().await?;
-        let managed = tx.all_managed().await?;
+        let managed = tx.all_managed().await?.into_iter().filter(|m| m.deleted_at.is_none());
+        let managed: HashMap<_, _> = managed.map(|m| ((m.owner.key.kind, m.entity_id.clone()), m)).collect();
         let mut listed = Vec::new();
         for kind in Kind::ALL {
             for entity in tx.entities(kind).await? {
-                let known = managed
-                    .iter()
-                    .find(|m| m.owner.key.kind == kind && m.entity_id == entity.id && m.deleted_at.is_none());
+                let known = managed.get(&(kind, entity.id.clone()));
                 listed.push(Listed {
                     kind,
                     owner: known.map(|m| m.owner.key.clone()),

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::domain::diff::FieldChange;
-use crate::domain::drift::{DriftedField, ROW, SECRETS};
+use crate::domain::drift::{DriftedField, OWNERSHIP, ROW, SECRETS};
 use crate::domain::{Actor, Desired, Reason, Report};
 
 /// The longest value that is shown whole, in characters.
@@ -26,7 +26,10 @@ pub fn report(desired: &Desired, reason: Reason, field: &str, note: String, at: 
 
 /// `spec.state` for a member of the spec; a row or a secret has no path in the manifest.
 pub fn field_path(path: &str) -> String {
-    if path == ROW || path == SECRETS { String::new() } else { format!("spec.{}", manifest_path(path)) }
+    match path {
+        ROW | SECRETS | OWNERSHIP => String::new(),
+        member => format!("spec.{}", manifest_path(member)),
+    }
 }
 
 /// Where a field that is stored flat stands in the manifest.
@@ -47,6 +50,7 @@ pub fn detected(field: &DriftedField, actor: &Actor) -> String {
     match field.path.as_str() {
         ROW => format!("the row was deleted by {actor}"),
         SECRETS => format!("the stored secret hashes were changed by {actor}"),
+        OWNERSHIP => format!("the memory of what was applied was deleted by {actor}"),
         path => format!("{} was changed by {actor}: {}", field_path(path), from_to(&field.expected, &field.observed)),
     }
 }
@@ -55,6 +59,7 @@ pub fn corrected(field: &DriftedField, actor: &Actor) -> String {
     match field.path.as_str() {
         ROW => format!("the row that {actor} deleted was written again"),
         SECRETS => format!("the secret hashes that {actor} changed were put back"),
+        OWNERSHIP => "the row was compared with the resource and is managed again".to_owned(),
         path => {
             format!("{} was put back after {actor}: {}", field_path(path), from_to(&field.observed, &field.expected))
         }

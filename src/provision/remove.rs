@@ -1,7 +1,6 @@
 //! The end of an object: its row is deleted or released, and only its ids may come back.
 
 use super::{Error, Provisioner};
-use crate::domain::policy::Policy;
 use crate::domain::{DeletionPolicy, Kind, OwnerKey, Reason, Report};
 use crate::store::{Revoke, RevokeCause};
 
@@ -35,7 +34,12 @@ impl Provisioner {
             return Ok(Removed::Nothing);
         };
         let (reason, removed, text) = match policy {
-            DeletionPolicy::Retain => (Reason::Retained, Removed::Retained, "the row stays and is owned by nobody"),
+            DeletionPolicy::Retain => {
+                if let Some(entity) = tx.entity(owner.kind, &managed.entity_id).await? {
+                    tx.put(&managed.entity_id, &entity.spec, None, now).await?;
+                }
+                (Reason::Retained, Removed::Retained, "the row stays and is owned by nobody")
+            }
             DeletionPolicy::Delete => {
                 match owner.kind {
                     Kind::OAuthClient => {

@@ -47,6 +47,7 @@ pub async fn load(tx: &mut Tx, desired: &Desired, snapshot: &Snapshot) -> Result
     };
     let traces = match (&managed, &entity) {
         (Some(managed), _) => tx.traces(kind, &managed.entity_id, managed.settled).await?,
+        (None, Some(entity)) if claim == Claim::Forgotten => tx.traces(kind, &entity.id, 0).await?,
         _ => Vec::new(),
     };
     Ok(Situation { managed, entity, traces, claim })
