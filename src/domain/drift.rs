@@ -22,6 +22,8 @@ pub struct DriftedField {
 
 /// The path of a row that is not there at all (category MissingRow).
 pub const ROW: &str = "row";
+/// What is observed of a row that is there and makes no sense.
+pub const UNREADABLE: &str = "unreadable";
 /// The path of the live secret hashes (category SecretMismatch).
 pub const SECRETS: &str = "secret";
 /// The path of the memory that the row is ours (category OwnershipLost).

@@ -12,7 +12,7 @@ use crate::domain::drift::{Correction, DriftedField, OpenDrift, ROW, SECRETS};
 use crate::domain::managed::{KnownCredential, Managed};
 use crate::domain::policy::Trace;
 use crate::domain::{Actor, Desired, Spec, clock};
-use crate::store::{Revoke, RevokeCause, Tx};
+use crate::store::{self, Revoke, RevokeCause, Tx};
 
 impl Provisioner {
     /// Holds the database to what `desired` says; writes nothing when it already is so.
@@ -46,7 +46,7 @@ impl Provisioner {
         }
         let mut managed = self.managed(desired, &situation, now)?;
         match self.write_work(&mut tx, desired, &situation, &work, &mut managed).await {
-            Err(Error::Store(error)) if error.is_conflict() => {
+            Err(Error::Store(store::Error::Conflict { .. })) => {
                 let note = format!("{} is held by another object", public_name(desired, &managed.entity_id));
                 return Ok(Applied::Refused(Refused::Conflict { holder: None, note }));
             }
@@ -120,7 +120,7 @@ impl Provisioner {
             && let Some((level, first)) = work.revoked
         {
             let what = Revoke::ClientBefore { client_id: &managed.entity_id, before: level.min(first) };
-            tx.revoke(what, RevokeCause::Admin, now).await?;
+            tx.revoke(what, RevokeCause::SecretRevoked, now).await?;
             managed.revoked_before = work.revoked;
         }
         if suspended(situation, plan) {

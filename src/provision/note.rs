@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::domain::diff::FieldChange;
-use crate::domain::drift::{DriftedField, OWNERSHIP, ROW, SECRETS};
+use crate::domain::drift::{DriftedField, OWNERSHIP, ROW, SECRETS, UNREADABLE};
 use crate::domain::{Actor, Desired, Reason, Report};
 
 /// The longest value that is shown whole, in characters.
@@ -48,6 +48,7 @@ fn manifest_path(path: &str) -> &str {
 
 pub fn detected(field: &DriftedField, actor: &Actor) -> String {
     match field.path.as_str() {
+        ROW if field.observed == UNREADABLE => format!("the row was made unreadable by {actor}"),
         ROW => format!("the row was deleted by {actor}"),
         SECRETS => format!("the stored secret hashes were changed by {actor}"),
         OWNERSHIP => format!("the memory of what was applied was deleted by {actor}"),
@@ -57,7 +58,7 @@ pub fn detected(field: &DriftedField, actor: &Actor) -> String {
 
 pub fn corrected(field: &DriftedField, actor: &Actor) -> String {
     match field.path.as_str() {
-        ROW => format!("the row that {actor} deleted was written again"),
+        ROW => format!("the row that {actor} took away was written again"),
         SECRETS => format!("the secret hashes that {actor} changed were put back"),
         OWNERSHIP => "the row was compared with the resource and is managed again".to_owned(),
         path => {

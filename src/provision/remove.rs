@@ -43,10 +43,10 @@ impl Provisioner {
             DeletionPolicy::Delete => {
                 match owner.kind {
                     Kind::OAuthClient => {
-                        tx.revoke(Revoke::Client(&managed.entity_id), RevokeCause::Cascade, now).await?;
+                        tx.revoke(Revoke::Client(&managed.entity_id), RevokeCause::Deleted, now).await?;
                     }
                     Kind::ResourceServer => {
-                        tx.revoke(Revoke::ResourceServer(&managed.entity_id), RevokeCause::Cascade, now).await?;
+                        tx.revoke(Revoke::ResourceServer(&managed.entity_id), RevokeCause::Deleted, now).await?;
                     }
                     Kind::Provider => {}
                 }

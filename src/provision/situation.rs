@@ -12,6 +12,8 @@ use crate::store::{self, Snapshot, Tx};
 pub struct Situation {
     pub managed: Option<Managed>,
     pub entity: Option<Entity>,
+    /// There is a row, and it is not what a row can be.
+    pub unreadable: bool,
     /// Changes to the row since its actors were last accounted for.
     pub traces: Vec<Trace>,
     pub claim: Claim,
@@ -37,9 +39,12 @@ pub enum Claim {
 pub async fn load(tx: &mut Tx, desired: &Desired, snapshot: &Snapshot) -> Result<Situation, store::Error> {
     let kind = desired.spec.kind();
     let managed = tx.managed(&desired.owner.key).await?;
-    let entity = match &managed {
-        Some(managed) => tx.entity(kind, &managed.entity_id).await?,
-        None => named(tx, desired).await?,
+    let (entity, unreadable) = match &managed {
+        Some(managed) => match tx.entity(kind, &managed.entity_id).await {
+            Err(store::Error::Corrupt { .. }) => (None, true),
+            found => (found?, false),
+        },
+        None => (named(tx, desired).await?, false),
     };
     let claim = match &managed {
         Some(managed) => remembered(desired, managed, entity.as_ref()),
@@ -50,7 +55,7 @@ pub async fn load(tx: &mut Tx, desired: &Desired, snapshot: &Snapshot) -> Result
         (None, Some(entity)) if claim == Claim::Forgotten => tx.traces(kind, &entity.id, 0).await?,
         _ => Vec::new(),
     };
-    Ok(Situation { managed, entity, traces, claim })
+    Ok(Situation { managed, entity, unreadable, traces, claim })
 }
 
 /// The row that has the public name this object asks for: the client id, the resource URI, or the id in its status.

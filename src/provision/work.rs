@@ -8,7 +8,7 @@ use super::situation::{Claim, Situation};
 use crate::domain::credential::Rotation;
 use crate::domain::desired::SecretSource;
 use crate::domain::diff::{self, Plan};
-use crate::domain::drift::{DriftedField, OWNERSHIP, OpenDrift, SECRETS};
+use crate::domain::drift::{DriftedField, OWNERSHIP, OpenDrift, SECRETS, UNREADABLE};
 use crate::domain::managed::{KnownCredential, Managed};
 use crate::domain::{Class, Credential, Desired, DriftMode};
 
@@ -45,6 +45,11 @@ pub fn work(desired: &Desired, situation: &Situation, now: Timestamp) -> Work {
         forgotten(&mut plan);
     }
 
+    if situation.unreadable {
+        for field in plan.corrected.iter_mut().chain(&mut plan.kept).chain(&mut plan.news) {
+            field.observed = Value::from(UNREADABLE);
+        }
+    }
     let found = observed.map(|e| e.credentials.as_slice()).unwrap_or_default();
     let mut credentials = found.to_vec();
     if let (Some(managed), Some(_)) = (managed, observed)

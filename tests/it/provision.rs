@@ -13,11 +13,11 @@ use holdfast::store::Store;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::support::database::{Database, Engine};
+use crate::store::engine::{Engine, Feed, Fresh, eventually};
 use crate::support::time::{Chance, Clock};
 
 struct House {
-    database: Database,
+    database: Fresh,
     store: Store,
     clock: Arc<Clock>,
     provisioner: Provisioner,
@@ -26,8 +26,7 @@ struct House {
 
 impl House {
     async fn on(engine: Engine) -> Self {
-        let database = Database::fresh(engine).await;
-        let store = database.store().await;
+        let (store, database) = engine.store().await;
         let clock = Arc::new(Clock::default());
         let (leadership, follower) = watch::channel(Some(store.take_over().await.unwrap()));
         let provisioner = Provisioner::new(Parts {
@@ -80,7 +79,11 @@ fn client(name: &str) -> Desired {
         "resources": [{"name": "billing", "resourceServerID": "rs_1", "scopes": ["invoices.read"]}],
         "tokens": {"refreshLifetimeSeconds": 10, "refreshIdleSeconds": 5, "senderConstraint": "None"}
     });
-    desired(OwnerKey::new(Kind::OAuthClient, "web", name), Some(name), Spec::Client(serde_json::from_value(spec).unwrap()))
+    desired(
+        OwnerKey::new(Kind::OAuthClient, "web", name),
+        Some(name),
+        Spec::Client(serde_json::from_value(spec).unwrap()),
+    )
 }
 
 fn resource_server(namespace: &str, uri: &str) -> Desired {
@@ -191,6 +194,36 @@ on_both! {
         let fields: Vec<String> = house.told().await.into_iter().map(|(_, field, _)| field).take(2).collect();
         assert_eq!(fields, ["spec.roles[reader]", "spec.scopes[invoices.write]"]);
         assert_eq!(house.spec(Kind::ResourceServer, &id).await.unwrap().fields(), desired.spec.fields());
+    }
+
+    async fn a_row_that_makes_no_sense_is_written_again(house: House) {
+        let desired = client("portal");
+        house.apply(&desired).await;
+        house.told().await;
+        house.database.sql("UPDATE client SET grant_types = 'nonsense'").await;
+        assert_eq!(house.apply(&desired).await.change, ChangeKind::Corrected);
+        assert!(house.told().await[0].2.starts_with("the row was made unreadable by sql"));
+        assert_eq!(house.spec(Kind::OAuthClient, "portal").await, Some(desired.spec));
+    }
+
+    /// K3: by the feed, not by a scan
+    async fn word_of_a_change_comes_with_its_owner(house: House) {
+        let _feed = Feed::start(&house.store).await;
+        let desired = client("portal");
+        house.apply(&desired).await;
+        eventually(|| house.provisioner.client_id(&desired.owner.key).is_some()).await;
+        let mut changes = house.provisioner.changes();
+        house.database.sql("UPDATE client SET display_name = 'X'").await;
+        let owner = async {
+            loop {
+                let changed = changes.recv().await.unwrap();
+                if changed.owner.is_some() {
+                    return changed.owner;
+                }
+            }
+        };
+        let owner = tokio::time::timeout(std::time::Duration::from_secs(1), owner).await.unwrap();
+        assert_eq!(owner, Some(desired.owner.key));
     }
 
     async fn warn_reports_once_keeps_and_tells_when_it_is_over(house: House) {

@@ -1,5 +1,5 @@
 //! The store on both engines, one body a test.
 
-mod engine;
+pub mod engine;
 mod entities;
 mod samples;

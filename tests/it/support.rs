@@ -3,3 +3,4 @@
 #[allow(dead_code)] // a helper may be written before the test that needs it
 pub mod cluster;
 pub mod postgres;
+pub mod time;
