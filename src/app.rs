@@ -1,12 +1,17 @@
 //! The wiring: which parts there are, how they start, and how they end together.
 
+pub mod database;
+pub mod keys;
 pub mod logging;
 pub mod signal;
 pub mod system;
 
 use std::path::PathBuf;
 
+use crate::config::Settings;
 use crate::crd;
+use crate::seal;
+use crate::store;
 
 /// Why a command of the program failed.
 #[derive(Debug, thiserror::Error)]
@@ -17,13 +22,45 @@ pub enum Error {
     Crd(#[source] crd::Error),
     #[error("failed to write {}", path.display())]
     Write { path: PathBuf, source: std::io::Error },
+    #[error("failed to make the folder {}", path.display())]
+    DataDir { path: PathBuf, source: std::io::Error },
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error(transparent)]
+    Seal(#[from] seal::Error),
+    #[error("failed to make random bytes")]
+    Entropy(#[from] crate::domain::clock::EntropyUnavailable),
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Refused(String),
 }
 
 impl Error {
-    /// 2 when usage or configuration is wrong, else 1.
+    /// 2 when usage, configuration or what it points at is wrong, else 1.
     pub fn exit_code(&self) -> u8 {
-        1
+        match self {
+            Self::DataDir { .. } | Self::Usage(_) => 2,
+            Self::Store(
+                store::Error::Invalid { .. }
+                | store::Error::AlreadyServed { .. }
+                | store::Error::OtherInstallation { .. },
+            ) => 2,
+            Self::Seal(
+                seal::Error::Home(_)
+                | seal::Error::Malformed { .. }
+                | seal::Error::Missing { .. }
+                | seal::Error::Other { .. }
+                | seal::Error::Lost { .. },
+            ) => 2,
+            _ => 1,
+        }
     }
+}
+
+/// Applies what migrations are missing and says how many there were.
+pub async fn migrate(settings: &Settings) -> Result<usize, Error> {
+    Ok(database::beside(settings).await?.1)
 }
 
 /// An error with all that caused it, on one line.

@@ -1,7 +1,9 @@
 //! The command line: what can be asked, how it is answered, and with which exit code.
 
+mod apikey;
 mod config_check;
 mod crds;
+mod migrate;
 mod output;
 mod version;
 
@@ -35,6 +37,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Bring the database to this version's schema
+    Migrate,
     /// Say what this program is
     Version,
     /// Print the custom resource definitions
@@ -42,12 +46,22 @@ enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),
+    /// Change what the database holds, without the server
+    #[command(subcommand)]
+    Admin(Admin),
 }
 
 #[derive(Debug, Subcommand)]
 enum Config {
     /// Read and validate the configuration
     Check,
+}
+
+#[derive(Debug, Subcommand)]
+enum Admin {
+    /// Keys of the admin port
+    #[command(subcommand)]
+    Apikey(apikey::Arguments),
 }
 
 /// Why a command did not end well: one line, and the exit code.
@@ -82,9 +96,13 @@ pub fn run() -> ExitCode {
     let settings = |environment: Environment| config::load(cli.config.as_deref(), &environment);
     let environment = Environment::of_process();
     let done = match cli.command {
+        Command::Migrate => load(settings, environment).and_then(|s| migrate::run(&s)),
         Command::Version => Ok(version::run()),
         Command::Crds(arguments) => crds::run(&arguments).map(|()| Table::default()),
         Command::Config(Config::Check) => load(settings, environment).map(|s| config_check::run(&s)),
+        Command::Admin(Admin::Apikey(arguments)) => {
+            load(settings, environment).and_then(|s| apikey::run(&s, &arguments))
+        }
     };
     match done {
         Ok(table) => {
@@ -103,4 +121,11 @@ fn load(
     environment: Environment,
 ) -> Result<Settings, Failure> {
     Ok(settings(environment)?)
+}
+
+/// Runs what waits, on a runtime of its own.
+fn block_on<T>(work: impl Future<Output = Result<T, app::Error>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|source| Failure::new(1, &app::Error::Runtime(source)))?;
+    Ok(runtime.block_on(work)?)
 }

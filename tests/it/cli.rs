@@ -1,5 +1,6 @@
 //! The program as it is called: answers, exit codes, one line for what is wrong.
 
+mod database;
 mod usage;
 
 use std::path::Path;
