@@ -80,7 +80,7 @@ pub struct OAuthClientSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[x_kube(validation = Rule::new("self.all(x, self.exists_one(y, x.name == y.name))")
-        .message("resources must not repeat a name").reason(Reason::FieldValueDuplicate))]
+        .message("resources must not repeat a name"))]
     pub resources: Vec<Attachment>,
     /// Implicit: users are not asked; only in trusted namespaces, and only where the resource server says
     /// ImplicitAllowed. Default: Required.

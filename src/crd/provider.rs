@@ -241,9 +241,9 @@ pub struct ClaimMapping {
     /// A CEL expression over `claims`.
     #[schemars(length(min = 1, max = 2048))]
     pub expression: String,
-    /// Examples that must come out right before the object is Ready. At most 16.
+    /// Examples that must come out right before the object is Ready. At most 8.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 8))]
     pub examples: Vec<ClaimExample>,
 }
 
@@ -253,8 +253,8 @@ pub struct ClaimExample {
     /// The provider's claims.
     #[schemars(schema_with = "any_object")]
     pub claims: Map<String, Value>,
-    /// The values that come out. At most 64.
-    #[schemars(length(max = 64), inner(length(max = 512)))]
+    /// The values that come out. At most 16.
+    #[schemars(length(max = 16), inner(length(max = 128)))]
     pub result: Vec<String>,
 }
 

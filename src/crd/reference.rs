@@ -88,9 +88,9 @@ pub struct LabelRequirement {
     pub key: String,
     /// In and NotIn compare with values; Exists and DoesNotExist take none.
     pub operator: LabelOperator,
-    /// Values for In and NotIn. At most 64.
+    /// Values for In and NotIn. At most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(max = 63)))]
+    #[schemars(length(max = 16), inner(length(max = 63)))]
     pub values: Vec<String>,
 }
 

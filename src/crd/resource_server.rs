@@ -86,10 +86,12 @@ pub struct ResourceServerSpec {
     /// What a new user gets. Unset: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_policy: Option<AccessPolicy>,
-    /// Who has which role. At most 256.
+    /// Who has which role. At most 256, with at most 512 subjects in all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".to_owned()]))]
+    #[x_kube(validation = Rule::new("self.map(b, has(b.subjects) ? size(b.subjects) : 0).sum() <= 512")
+        .message("roleBindings must not have more than 512 subjects in all"))]
     pub role_bindings: Vec<RoleBinding>,
     /// What its access tokens are like.
     #[serde(default)]
@@ -110,9 +112,9 @@ pub struct ResourceServerSpec {
     /// Connecting users' accounts at an upstream provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect: Option<Connect>,
-    /// As a gateway: which resource servers stand behind this one. At most 16, without a cycle.
+    /// As a gateway: which resource servers stand behind this one. At most 8, without a cycle.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".to_owned()]))]
     pub fronting: Vec<Fronting>,
     /// A credential of its own with which the resource server introspects its tokens.

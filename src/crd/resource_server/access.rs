@@ -21,9 +21,9 @@ pub struct Exchange {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub client_refs: Vec<ObjectRef>,
-    /// Client ids. At most 64.
+    /// Client ids. At most 32.
     #[serde(rename = "clientIDs", default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 2048)))]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 512)))]
     pub client_ids: Vec<String>,
 }
 
@@ -42,9 +42,9 @@ pub struct Runtime {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub client_refs: Vec<ObjectRef>,
-    /// Client ids. At most 64.
+    /// Client ids. At most 32.
     #[serde(rename = "clientIDs", default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 2048)))]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 512)))]
     pub client_ids: Vec<String>,
     /// Service accounts of this namespace, which authenticate with their own tokens. At most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -56,7 +56,7 @@ pub struct Runtime {
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Connect {
-    /// Where users may be sent afterwards, compared as exact strings. At most 32.
+    /// Where users may be sent afterwards, compared as exact strings. At most 32 of at most 1024 characters.
     #[serde(rename = "allowedReturnURLs", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), schema_with = "return_urls")]
     #[x_kube(validation = rules::unique("allowedReturnURLs"))]
@@ -64,7 +64,7 @@ pub struct Connect {
 }
 
 fn return_urls(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schema::strings(2048, [rules::web_url("allowedReturnURLs"), rules::no_dot_segments("allowedReturnURLs")])
+    schema::strings(1024, [rules::web_url("allowedReturnURLs"), rules::no_dot_segments("allowedReturnURLs")])
 }
 
 /// A resource server that stands behind this one.
@@ -76,9 +76,9 @@ pub struct Fronting {
     pub name: String,
     /// The ResourceServer behind.
     pub target_ref: ObjectRef,
-    /// Which scopes here become which scopes there. At most 64.
+    /// Which scopes here become which scopes there. At most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 16))]
     pub scope_map: Vec<ScopeMapping>,
 }
 
@@ -88,9 +88,9 @@ pub struct ScopeMapping {
     /// A scope of this resource server.
     #[schemars(length(min = 1, max = 128))]
     pub source: String,
-    /// Scopes of the target. At most 16.
+    /// Scopes of the target. At most 4.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 1, max = 128)))]
+    #[schemars(length(max = 4), inner(length(min = 1, max = 128)))]
     pub target: Vec<String>,
 }
 

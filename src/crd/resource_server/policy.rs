@@ -14,14 +14,14 @@ pub struct Scope {
     pub name: String,
     /// What it allows, for people who give consent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
+    #[schemars(length(max = 512))]
     pub description: Option<String>,
     /// How much harm it can do. Unset: Low.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub risk: Option<Risk>,
     /// The provider's own scope, for tokens that are brokered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512))]
+    #[schemars(length(max = 256))]
     pub upstream: Option<String>,
 }
 
@@ -101,7 +101,7 @@ pub struct RoleBinding {
     /// A role of spec.roles.
     #[schemars(length(min = 1, max = 63))]
     pub role: String,
-    /// Who has it. At most 64.
+    /// Who has it. At most 64, and 512 in all bindings together.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub subjects: Vec<Subject>,
@@ -114,7 +114,7 @@ pub struct Subject {
     pub kind: SubjectKind,
     /// User: a usr_ id, or issuer#sub of an OIDC Provider. Group: the Provider's namespace/name:group. Client: a
     /// client_id.
-    #[schemars(length(min = 1, max = 512))]
+    #[schemars(length(min = 1, max = 256))]
     pub name: String,
 }
 

@@ -26,8 +26,8 @@ pub(super) fn field_error(error: &ValidationError<'_>) -> FieldError {
         Kind::MaxItems { limit } => format!("must have at most {limit} items"),
         Kind::MinItems { limit } => format!("must have at least {limit} items"),
         Kind::MaxProperties { limit } => format!("must have at most {limit} properties"),
-        Kind::Minimum { limit } => format!("must be greater than or equal to {limit}"),
-        Kind::Maximum { limit } => format!("must be less than or equal to {limit}"),
+        Kind::Minimum { limit } => format!("must be greater than or equal to {}", whole(limit)),
+        Kind::Maximum { limit } => format!("must be less than or equal to {}", whole(limit)),
         Kind::Pattern { pattern } => format!("{} must match '{pattern}'", shown(error.instance())),
         Kind::Format { format } => format!("{} must be a {format}", shown(error.instance())),
         Kind::Type { .. } => format!("{} is of the wrong type: {}", shown(error.instance()), expected(error)),
@@ -40,6 +40,11 @@ fn expected(error: &ValidationError<'_>) -> String {
     let text = error.masked().to_string();
     text.split_once("of type")
         .map_or_else(|| text.clone(), |(_, kind)| format!("must be {}", kind.trim().trim_matches('"')))
+}
+
+/// A definition holds its limits as floating point numbers.
+fn whole(limit: &Value) -> String {
+    limit.to_string().trim_end_matches(".0").to_owned()
 }
 
 fn shown(value: &Value) -> String {
