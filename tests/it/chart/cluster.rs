@@ -1,5 +1,6 @@
 //! The chart on a real API server, in a namespace of each test's own.
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rstest::rstest;
@@ -219,38 +220,134 @@ fn a_release_tells_how_to_go_on_and_leaves_the_data_when_it_goes() {
     assert!(again.contains("STATUS: deployed"), "{again}");
 }
 
+/// A copy of the chart whose definitions have a group and names of their own, because every test shares the real ones.
+struct Copy {
+    folder: tempfile::TempDir,
+    group: String,
+}
+
+const RENAMED: &[(&str, &str)] = &[
+    ("oauthclient", "copiedclient"),
+    ("oauthprovider", "copiedprovider"),
+    ("resourceserver", "copiedserver"),
+    ("    - oac\n", "    - copiedoac\n"),
+    ("    - oap\n", "    - copiedoap\n"),
+    ("    - rsrv\n", "    - copiedrsrv\n"),
+    ("    - holdfast\n", "    - copied\n"),
+];
+
+impl Copy {
+    fn new(namespace: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        run(Command::new("cp").arg("-R").arg(chart()).arg(folder.path().join("holdfast"))).unwrap();
+        let copy = Self { folder, group: format!("{namespace}.example.com") };
+        let definitions = std::fs::read_dir(copy.path("files/crds")).unwrap().map(|entry| entry.unwrap().path());
+        for file in definitions.chain([copy.path("templates/admissionpolicy.yaml")]) {
+            RENAMED.iter().for_each(|(from, to)| copy.edit(&file, from, to));
+            copy.edit(&file, "holdfast.dev", &copy.group);
+        }
+        copy
+    }
+
+    fn path(&self, inside: &str) -> PathBuf {
+        self.folder.path().join("holdfast").join(inside)
+    }
+
+    fn edit(&self, file: &Path, from: &str, to: &str) {
+        std::fs::write(file, read(file).replace(from, to)).unwrap();
+    }
+
+    fn delete_definitions(&self) {
+        for plural in ["copiedclients", "copiedproviders", "copiedservers"] {
+            kubectl(&["delete", "customresourcedefinition", &format!("{plural}.{}", self.group), "--wait=false"])
+                .unwrap();
+        }
+    }
+
+    fn helm(&self, verb: &str, namespace: &str, settings: &[&str]) {
+        let chart = self.path("");
+        let mut arguments = vec![verb, "holdfast", chart.to_str().unwrap(), "--set", ISSUER];
+        settings.iter().for_each(|setting| arguments.extend(["--set", setting]));
+        helm(namespace, &arguments).unwrap();
+    }
+}
+
 /// K10: helm's own crds/ folder is never upgraded.
 #[test]
 fn definitions_are_upgraded_with_the_release_and_stay_when_it_goes() {
     let namespace = namespace();
-    let folder = tempfile::tempdir().unwrap();
-    let copy = folder.path().join("holdfast");
-    run(Command::new("cp").arg("-R").arg(chart()).arg(&copy)).unwrap();
-    let group = format!("{namespace}.example.com");
-    let definitions = copy.join("files/crds");
-    for entry in std::fs::read_dir(&definitions).unwrap() {
-        let path = entry.unwrap().path();
-        std::fs::write(&path, read(&path).replace("holdfast.dev", &group)).unwrap();
-    }
-    let chart = copy.to_str().unwrap();
-    helm(&namespace, &["install", "holdfast", chart, "--set", ISSUER]).unwrap();
-    let name = format!("oauthclients.{group}");
+    let copy = Copy::new(&namespace);
+    copy.helm("install", &namespace, &[]);
+    let name = format!("copiedclients.{}", copy.group);
     let short = ["get", "customresourcedefinition", &name, "-o", "jsonpath={.spec.names.shortNames}"];
-    assert_eq!(kubectl(&short).unwrap(), r#"["oac"]"#);
+    assert_eq!(kubectl(&short).unwrap(), r#"["copiedoac"]"#);
     assert!(release_size(&namespace) < 512 * 1024, "helm keeps a release in one Secret, which ends at 1 MiB");
 
-    let path = definitions.join("holdfast.dev_oauthclients.yaml");
-    let changed = read(&path).replacen("- oac\n", "- oac\n    - oacl\n", 1);
-    std::fs::write(&path, changed).unwrap();
-    helm(&namespace, &["upgrade", "holdfast", chart, "--set", ISSUER]).unwrap();
-    assert_eq!(kubectl(&short).unwrap(), r#"["oac","oacl"]"#);
+    let definition = copy.path("files/crds/holdfast.dev_oauthclients.yaml");
+    copy.edit(&definition, "    - copiedoac\n", "    - copiedoac\n    - copiedclnt\n");
+    copy.helm("upgrade", &namespace, &[]);
+    assert_eq!(kubectl(&short).unwrap(), r#"["copiedoac","copiedclnt"]"#);
 
     helm(&namespace, &["uninstall", "holdfast"]).unwrap();
-    assert_eq!(kubectl(&short).unwrap(), r#"["oac","oacl"]"#);
-    kubectl(&["delete", "customresourcedefinition", &name, "--wait=false"]).unwrap();
+    assert_eq!(kubectl(&short).unwrap(), r#"["copiedoac","copiedclnt"]"#);
+    copy.delete_definitions();
 }
 
 fn release_size(namespace: &str) -> usize {
     let secret = ["get", "secret", "sh.helm.release.v1.holdfast.v1", "-n", namespace, "-o", "jsonpath={.data.release}"];
     kubectl(&secret).unwrap().len()
+}
+
+const IMPLICIT: &str = "
+kind: OAuthClient
+metadata: {name: implicit}
+spec: {grantTypes: [client_credentials], consent: Implicit, authentication: {method: ClientSecretBasic, secret: {name: implicit}}}";
+const FORCED: &str = "
+kind: OAuthClient
+metadata: {name: forced}
+spec: {grantTypes: [client_credentials], adoptionPolicy: Force, authentication: {method: ClientSecretBasic, secret: {name: forced}}}";
+const LOGIN: &str = "
+kind: Provider
+metadata: {name: login}
+spec: {type: OIDC, purposes: [Login], oidc: {issuerURL: https://idp.example.com}, clientID: a, clientSecretRef: {name: idp, key: secret}}";
+const ANY: &str = "
+kind: ResourceServer
+metadata: {name: any}
+spec: {resourceURI: https://any.example.com, exchange: {mode: Any}}";
+const PLAIN: &str = "
+kind: OAuthClient
+metadata: {name: plain}
+spec: {grantTypes: [client_credentials], authentication: {method: ClientSecretBasic, secret: {name: plain}}}";
+
+/// K10
+#[test]
+fn the_admission_policy_keeps_power_over_the_installation_in_trusted_namespaces() {
+    let (trusted, other) = (namespace(), namespace());
+    let copy = Copy::new(&trusted);
+    copy.helm("install", &trusted, &[]);
+    let send = |verb: &str, namespace: &str, object: &str| {
+        piped(&[verb, "-n", namespace, "-f", "-"], &format!("apiVersion: {}/v1alpha1{object}", copy.group))
+    };
+    send("create", &other, ANY).unwrap();
+    copy.helm("upgrade", &trusted, &["admissionPolicy.enabled=true"]);
+    let refused =
+        |object: &str, message: &str| send("create", &other, object).is_err_and(|answer| answer.contains(message));
+    // The API server takes a moment to notice a policy; until then it accepts.
+    let noticed = (0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let noticed = refused(LOGIN, "spec.purposes: Login");
+        let _ = noticed || send("delete", &other, LOGIN).is_ok();
+        noticed
+    });
+    assert!(noticed);
+    assert!(refused(IMPLICIT, "spec.consent: Implicit"));
+    assert!(refused(FORCED, "spec.adoptionPolicy: Force"));
+    send("create", &other, PLAIN).unwrap();
+    send("replace", &other, &ANY.replace("{name: any}", "{name: any, finalizers: [example.com/a]}")).unwrap();
+    send("replace", &other, &ANY.replace("{name: any}", "{name: any, finalizers: []}")).unwrap();
+    let changed = send("replace", &other, &ANY.replace("{mode: Any}", "{mode: Any}, displayName: any"));
+    assert!(changed.unwrap_err().contains("spec.exchange.mode: Any"));
+    [IMPLICIT, FORCED, LOGIN, ANY].iter().for_each(|object| _ = send("create", &trusted, object).unwrap());
+    helm(&trusted, &["uninstall", "holdfast"]).unwrap();
+    copy.delete_definitions();
 }
