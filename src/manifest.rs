@@ -173,3 +173,6 @@ fn json<T: Serialize>(value: &T) -> Value {
 fn spelled<T: Serialize>(value: &T) -> String {
     json(value).as_str().unwrap_or_default().to_owned()
 }
+
+#[cfg(test)]
+mod tests;

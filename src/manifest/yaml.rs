@@ -190,3 +190,6 @@ fn string_map(given: &Map<String, Value>, field: &str, errors: &mut Vec<FieldErr
     }
     found
 }
+
+#[cfg(test)]
+mod tests;

@@ -137,6 +137,7 @@ async fn the_largest_legal_objects_are_accepted() {
         let size = object.to_string().len();
         assert!(size > 200_000, "{kind} is only {size} bytes");
         crd::validate(&object, None).unwrap_or_else(|e| panic!("{kind}: {e:?}"));
+        holdfast::manifest::Object::from_value(object.clone()).unwrap_or_else(|e| panic!("{kind}: {e}"));
         let gvk = GroupVersionKind::gvk(crd::GROUP, crd::VERSION, kind);
         let resource = ApiResource::from_gvk_with_plural(&gvk, &definition.spec.names.plural);
         let api: Api<DynamicObject> = Api::namespaced_with(client_.clone(), &namespace, &resource);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use holdfast::crd;
+use holdfast::manifest::Object;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, PostParams};
@@ -78,6 +79,16 @@ fn the_validation_in_process_judges_every_row_as_the_table_says() {
         wrong.extend(compare(&row, "the process", verdict));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Otherwise one object would stop the watch on all objects of its kind.
+#[test]
+fn whatever_is_accepted_can_be_read() {
+    for row in rows::all().into_iter().filter(|row| row.refused.is_none()) {
+        let mut object = row.object();
+        crd::default(&mut object).unwrap();
+        Object::from_value(object).unwrap_or_else(|e| panic!("{:?}: {e}", row.after));
+    }
 }
 
 /// Kind and message; of a message that is computed, what stands before its first value.
