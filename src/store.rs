@@ -32,7 +32,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, OnceCell, broadcast, mpsc, oneshot};
@@ -51,6 +51,7 @@ pub use tx::Tx;
 
 use database::Database;
 use issue::Waiting;
+use tx::Named;
 
 /// Which database, and how to behave towards it.
 #[derive(Debug, Clone)]
@@ -159,9 +160,11 @@ impl Store {
 
     /// A transaction that writes in the name of `actor`.
     pub async fn write(&self, actor: &Actor) -> Result<Tx, Error> {
+        let begun = Instant::now();
         let mut tx = self.inner.database.write().await?;
         tx.name(actor).await?;
-        tx.wake = Some(self.inner.wake.clone());
+        let (wake, observer) = (self.inner.wake.clone(), self.inner.observer.clone());
+        tx.named = Some(Named { wake, observer, begun });
         Ok(tx)
     }
 

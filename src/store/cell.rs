@@ -41,8 +41,12 @@ macro_rules! read {
             id: row.try_get("id")?,
             entity: row.try_get(table.entity)?,
             cells: table.columns.iter().map(|column| cell(column.name, column.form)).collect(),
-            revision: if own { row.try_get("revision")? } else { 0 },
-            owner: if own { (text("owner_namespace")?, text("owner_name")?) } else { (None, None) },
+            // what is no number matches no issuance, and the next change of the entity puts it right
+            revision: if own { row.try_get("revision").unwrap_or_default() } else { 0 },
+            owner: match own {
+                true => (text("owner_namespace").unwrap_or_default(), text("owner_name").unwrap_or_default()),
+                false => (None, None),
+            },
         })
     }};
 }
@@ -51,7 +55,11 @@ impl Tx {
     /// The rows of a mapped table, of one entity or of all.
     pub(super) async fn mapped_rows(&mut self, table: &Table, entity: Option<&str>) -> Result<Vec<MappedRow>, Error> {
         let filter = if entity.is_some() { format!(" WHERE {} = $1", table.entity) } else { String::new() };
-        let sql = format!("SELECT * FROM {}{filter}", table.name);
+        // by name: a later migration that adds a column must not change the shape of a prepared statement
+        let columns: String = table.columns.iter().map(|column| format!(", {}", column.name)).collect();
+        let own = if table.list.is_empty() { ", revision, owner_namespace, owner_name" } else { "" };
+        let entity_column = if table.list.is_empty() { String::new() } else { format!(", {}", table.entity) };
+        let sql = format!("SELECT id{entity_column}{own}{columns} FROM {}{filter}", table.name);
         let rows: Result<Vec<_>, sqlx::Error> = on!(self, connection => {
             let query = sqlx::query(AssertSqlSafe(sql));
             let query = match entity { Some(id) => query.bind(id), None => query };

@@ -22,7 +22,7 @@ impl Database {
                 Connection::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
             }
         };
-        Ok(Tx { connection, wake: None })
+        Ok(Tx { connection, named: None })
     }
 
     /// A transaction that writes. SQLite takes the writer at once: a read that turns into a write fails at once after
@@ -32,6 +32,6 @@ impl Database {
             Self::Sqlite(pools) => Connection::Sqlite(pools.write.begin_with("BEGIN IMMEDIATE").await?),
             Self::Postgres(pool) => Connection::Postgres(pool.begin().await?),
         };
-        Ok(Tx { connection, wake: None })
+        Ok(Tx { connection, named: None })
     }
 }

@@ -138,7 +138,7 @@ impl Store {
 
     async fn apply(&self, rows: &[&FeedRow]) -> Result<(), Error> {
         let mut touched: BTreeMap<(Kind, &str), BTreeSet<OwnerKey>> = BTreeMap::new();
-        let mut everything = false;
+        let mut truncated = false;
         for row in rows {
             match Kind::ALL.into_iter().find(|kind| kind.as_str() == row.entity_kind) {
                 Some(kind) if !row.entity_id.is_empty() => {
@@ -146,28 +146,42 @@ impl Store {
                     // the key of a row of `managed` is the owner
                     owners.extend(row.row_key.parse::<OwnerKey>().ok());
                 }
-                _ => everything = true,
+                _ => truncated = true,
             }
         }
-        if everything || touched.len() > MANY {
+        let before = self.snapshot();
+        if truncated || touched.len() > MANY {
             self.load_all().await?;
+        } else {
+            self.load_some(&mut touched).await?;
         }
+        let after = self.snapshot();
+        for snapshot in [&before, &after].into_iter().filter(|_| truncated) {
+            for kind in Kind::ALL {
+                for id in snapshot.ids(kind) {
+                    touched.entry((kind, id)).or_default();
+                }
+            }
+        }
+        for ((kind, id), mut owners) in touched {
+            let known = [before.state(kind, id), after.state(kind, id)].into_iter().flatten();
+            owners.extend(known.filter_map(|(_, owner)| owner.cloned()));
+            self.announce(kind, id, owners);
+        }
+        Ok(())
+    }
+
+    /// Reads these entities into the snapshot, and adds who manages them.
+    async fn load_some(&self, touched: &mut BTreeMap<(Kind, &str), BTreeSet<OwnerKey>>) -> Result<(), Error> {
         let _loading = self.inner.loading.lock().await;
         let mut tx = self.inner.database.read().await?;
-        let before = self.snapshot();
-        let mut after = Snapshot::clone(&before);
-        for ((kind, id), owners) in &mut touched {
-            let entity = readable(tx.entity(*kind, id).await)?;
-            owners.extend(before.state(*kind, id).and_then(|(_, owner)| owner.cloned()));
-            owners.extend(entity.as_ref().and_then(|entity| entity.owner.clone()));
+        let mut after = Snapshot::clone(&self.snapshot());
+        for ((kind, id), owners) in touched {
             owners.extend(tx.managed_owner(*kind, id).await?);
-            after.replace(*kind, id, entity);
+            after.replace(*kind, id, readable(tx.entity(*kind, id).await)?);
         }
         tx.commit().await?;
         self.inner.snapshot.store(Arc::new(after));
-        for ((kind, id), owners) in touched {
-            self.announce(kind, id, owners);
-        }
         Ok(())
     }
 

@@ -120,9 +120,13 @@ fn outcome(recorded: &HashSet<Vec<u8>>, waiting: &Waiting) -> IssueOutcome {
     }
 }
 
-/// The credentials whose hour of last use is new.
+/// The credentials whose hour of last use is new. What was noted is forgotten once there is much of it.
 fn uses(batch: &[Waiting], stamped: &mut HashMap<String, i64>) -> Vec<(String, i64)> {
     const HOUR: i64 = 3_600_000_000;
+    const MANY: usize = 100_000;
+    if stamped.len() > MANY {
+        stamped.clear();
+    }
     let mut used = Vec::new();
     for issuance in batch.iter().map(|waiting| &waiting.issuance) {
         let hour = issuance.issued_at.as_microsecond().div_euclid(HOUR) * HOUR;

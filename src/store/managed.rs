@@ -16,6 +16,16 @@ use super::tx::{Tx, on, row};
 /// The format of `last_applied` that this program writes.
 const FORMAT: i64 = 1;
 
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT owner_kind, owner_namespace, owner_name, namespace_uid, object_uid, entity_id, deletion, last_applied,",
+            " credentials, drift, correction, settled, revoked_before, revoked_before_seen, deleted_at FROM managed ",
+            $rest
+        )
+    };
+}
+
 row!(ManagedRow {
     owner_kind: String,
     owner_namespace: String,
@@ -77,7 +87,7 @@ fn print<T: Serialize>(value: &T) -> Result<String, Error> {
 impl Tx {
     /// What is remembered of an owner, also of one that is gone (`deleted_at`).
     pub async fn managed(&mut self, owner: &OwnerKey) -> Result<Option<Managed>, Error> {
-        let sql = "SELECT * FROM managed WHERE owner_kind = $1 AND owner_namespace = $2 AND owner_name = $3";
+        let sql = select!("WHERE owner_kind = $1 AND owner_namespace = $2 AND owner_name = $3");
         let row = on!(self, c => sqlx::query_as::<_, ManagedRow>(sql)
             .bind(owner.kind.as_str()).bind(&owner.namespace).bind(&owner.name).fetch_optional(c).await)?;
         row.map(ManagedRow::read).transpose()
@@ -85,8 +95,10 @@ impl Tx {
 
     /// Who manages this entity; of several, one that lives before one that is gone.
     pub async fn managed_by_entity(&mut self, kind: Kind, id: &str) -> Result<Option<Managed>, Error> {
-        let sql = "SELECT * FROM managed WHERE owner_kind = $1 AND entity_id = $2
-            ORDER BY CASE WHEN deleted_at IS NULL THEN 0 ELSE 1 END, deleted_at DESC LIMIT 1";
+        let sql = select!(
+            "WHERE owner_kind = $1 AND entity_id = $2
+            ORDER BY CASE WHEN deleted_at IS NULL THEN 0 ELSE 1 END, deleted_at DESC LIMIT 1"
+        );
         let row = on!(self, c => sqlx::query_as::<_, ManagedRow>(sql)
             .bind(kind.as_str()).bind(id).fetch_optional(c).await)?;
         row.map(ManagedRow::read).transpose()
@@ -103,7 +115,7 @@ impl Tx {
 
     /// All owners, also those that are gone.
     pub async fn all_managed(&mut self) -> Result<Vec<Managed>, Error> {
-        let sql = "SELECT * FROM managed ORDER BY owner_kind, owner_namespace, owner_name";
+        let sql = select!("ORDER BY owner_kind, owner_namespace, owner_name");
         let rows = on!(self, c => sqlx::query_as::<_, ManagedRow>(sql).fetch_all(c).await)?;
         rows.into_iter().map(ManagedRow::read).collect()
     }

@@ -54,9 +54,17 @@ pub(super) async fn migrate(database: &Database) -> Result<usize, Error> {
 }
 
 async fn run<C: Migrate>(migrations: Vec<Migration>, connection: &mut C) -> Result<usize, Error> {
-    const TABLE: &str = "_sqlx_migrations";
     let mut migrator = Migrator::with_migrations(migrations);
-    migrator.set_ignore_missing(true).set_locking(true);
+    migrator.set_ignore_missing(true).set_locking(false);
+    connection.lock().await?;
+    let applied = apply(&migrator, connection).await;
+    // the lock is the session's: it must not stay on a connection that goes back to the pool
+    connection.unlock().await?;
+    applied
+}
+
+async fn apply<C: Migrate>(migrator: &Migrator, connection: &mut C) -> Result<usize, Error> {
+    const TABLE: &str = "_sqlx_migrations";
     connection.ensure_migrations_table(TABLE).await?;
     let before = connection.list_applied_migrations(TABLE).await?.len();
     migrator.run_direct(None, connection, false).await?;

@@ -26,13 +26,18 @@ pub(super) async fn open(url: &str, wait: Duration) -> Result<PgPool, Error> {
     let pool = PgPoolOptions::new().max_connections(16).acquire_timeout(ACQUIRE).connect_lazy_with(options);
     let deadline = tokio::time::Instant::now() + wait;
     loop {
-        match pool.acquire().await {
+        let refused = match pool.acquire().await {
             Ok(_) => return Ok(pool),
-            Err(sqlx::Error::Database(refused)) if !refused.code().is_some_and(|code| code.starts_with("57")) => {
-                return Err(Error::Invalid { what: format!("failed to open the database: {}", refused.message()) });
+            Err(error) => Error::from(error),
+        };
+        match refused {
+            Error::Unavailable(_) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(200)).await;
             }
-            Err(error) if tokio::time::Instant::now() >= deadline => return Err(Error::Unavailable(error.into())),
-            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+            Error::Query(cause) => {
+                return Err(Error::Invalid { what: format!("failed to open the database: {cause}") });
+            }
+            other => return Err(other),
         }
     }
 }

@@ -14,6 +14,9 @@ use super::issue::Waiting;
 /// How long a writer waits for a writer in another process.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// How long a caller waits for the one connection that writes.
+const ACQUIRE: Duration = Duration::from_secs(10);
+
 /// A database file: one connection that writes, some that read.
 #[derive(Clone)]
 pub(super) struct Pools {
@@ -53,7 +56,13 @@ pub(super) async fn open(path: PathBuf) -> Result<Pools, Error> {
         sqlx::Error::Database(refused) => invalid(&refused.message()),
         other => other.into(),
     };
-    let pool = || SqlitePoolOptions::new().test_before_acquire(false).idle_timeout(None).max_lifetime(None);
+    let pool = || {
+        SqlitePoolOptions::new()
+            .acquire_timeout(ACQUIRE)
+            .test_before_acquire(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+    };
     let write = pool().max_connections(1).min_connections(1).connect_with(options.clone()).await.map_err(opened)?;
     let reader = options.clone().read_only(true);
     let read = pool().max_connections(4).connect_with(reader.clone()).await.map_err(opened)?;

@@ -23,6 +23,11 @@ pub struct TokenRow {
     pub revoked_at: Option<Timestamp>,
 }
 
+const BY_JTI: &str = "SELECT jti, client_id, resource_server_id, subject, scope, issued_at, expires_at, revoked_at
+    FROM access_token WHERE jti = $1";
+const BY_HANDLE: &str = "SELECT jti, client_id, resource_server_id, subject, scope, issued_at, expires_at, revoked_at
+    FROM access_token WHERE handle = $1";
+
 row!(StoredToken {
     jti: Vec<u8>,
     client_id: String,
@@ -54,11 +59,11 @@ impl StoredToken {
 
 impl Tx {
     pub async fn token(&mut self, jti: Uuid) -> Result<Option<TokenRow>, Error> {
-        self.token_where("SELECT * FROM access_token WHERE jti = $1", jti.as_bytes()).await
+        self.token_where(BY_JTI, jti.as_bytes()).await
     }
 
     pub async fn token_by_handle(&mut self, handle: &SecretHash) -> Result<Option<TokenRow>, Error> {
-        self.token_where("SELECT * FROM access_token WHERE handle = $1", handle.as_bytes()).await
+        self.token_where(BY_HANDLE, handle.as_bytes()).await
     }
 
     async fn token_where(&mut self, sql: &'static str, key: &[u8]) -> Result<Option<TokenRow>, Error> {

@@ -1,10 +1,12 @@
 //! One transaction on either engine; dropping it rolls back. Each table's file adds what it can do.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
 use crate::domain::Actor;
+use crate::domain::observer::{DatabaseOperation, Observer};
 
 use super::Error;
 
@@ -12,8 +14,16 @@ use super::Error;
 #[must_use = "dropping a transaction rolls it back"]
 pub struct Tx {
     pub(super) connection: Connection,
-    /// Wakes the change feed after a commit; `None` in a transaction that only reads.
-    pub(super) wake: Option<Arc<Notify>>,
+    /// Set in a transaction that has a name: what its end is told to.
+    pub(super) named: Option<Named>,
+}
+
+/// Who wants to know of the end of a transaction that writes.
+pub(super) struct Named {
+    /// The change feed.
+    pub wake: Arc<Notify>,
+    pub observer: Arc<dyn Observer>,
+    pub begun: Instant,
 }
 
 pub(super) enum Connection {
@@ -59,17 +69,19 @@ pub(super) use row;
 impl Tx {
     /// Makes everything that was written durable and wakes the change feed.
     pub async fn commit(mut self) -> Result<(), Error> {
-        if self.wake.is_some() {
+        let named = self.named.take();
+        if named.is_some() {
             self.unname().await?;
         }
-        match self.connection {
-            Connection::Sqlite(transaction) => transaction.commit().await?,
-            Connection::Postgres(transaction) => transaction.commit().await?,
-        }
-        if let Some(wake) = self.wake {
+        let committed = match self.connection {
+            Connection::Sqlite(transaction) => transaction.commit().await,
+            Connection::Postgres(transaction) => transaction.commit().await,
+        };
+        if let Some(Named { wake, observer, begun }) = named {
+            observer.database(DatabaseOperation::Write, begun.elapsed(), committed.is_ok());
             wake.notify_one();
         }
-        Ok(())
+        Ok(committed?)
     }
 
     /// Puts a name to the changes of this transaction, for the triggers to read.

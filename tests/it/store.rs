@@ -2,4 +2,10 @@
 
 pub mod engine;
 mod entities;
+mod feed;
+mod fencing;
+mod issuance;
+mod keys;
+mod open;
+mod remembered;
 mod samples;
