@@ -105,8 +105,9 @@ impl Store {
     async fn follow_once(&self, cursor: &mut Option<Cursor>, pause: &mut Duration) -> Result<(), Error> {
         // listening comes before loading, so that nothing falls between them
         let mut watcher = Watcher::start(&self.inner.database).await?;
-        let from = self.load_all().await?;
-        let cursor = cursor.get_or_insert(Cursor { from, seen: HashSet::new() });
+        let loaded = self.load_all().await?;
+        // after a pause the old cursor goes on, for what was remembered changed meanwhile, too
+        let cursor = cursor.get_or_insert(loaded);
         self.inner.healthy.store(true, Ordering::Relaxed);
         *pause = BACKOFF.0;
         loop {
@@ -186,11 +187,12 @@ impl Store {
     }
 
     /// Loads everything and announces what is not as it was; returns where the feed goes on from.
-    pub(super) async fn load_all(&self) -> Result<i64, Error> {
+    pub(super) async fn load_all(&self) -> Result<Cursor, Error> {
         let _loading = self.inner.loading.lock().await;
         let started = Instant::now();
         let mut tx = self.inner.database.read().await?;
         let from = tx.position().await?;
+        let seen = tx.changes(from).await?.into_iter().map(|row| row.sequence).collect();
         let mut after = Snapshot::default();
         for kind in Kind::ALL {
             tx.entities(kind).await?.into_iter().for_each(|entity| after.insert(entity));
@@ -202,7 +204,7 @@ impl Store {
         if !first {
             self.announce_differences(&before, &self.snapshot());
         }
-        Ok(from)
+        Ok(Cursor { from, seen })
     }
 
     fn announce_differences(&self, before: &Snapshot, after: &Snapshot) {
