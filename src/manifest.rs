@@ -13,6 +13,7 @@ pub mod redirect;
 pub mod reference;
 pub mod resource_server;
 pub mod selector;
+mod strangers;
 pub mod unresolved;
 pub mod yaml;
 
@@ -26,6 +27,7 @@ use crate::domain;
 pub use object::Object;
 pub use policy::{Policy, Trusted};
 pub use reference::{Needs, ObjectKey, References, Resolved, SecretKey, permits};
+pub use strangers::strangers;
 pub use unresolved::{Unresolved, unresolved};
 
 /// Why an object cannot be applied; the last good revision stays in force.

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::rows::{self, Row};
 use crate::support::cluster;
 
-fn api(client: &kube::Client, namespace: &str, object: &Value) -> Api<DynamicObject> {
+pub fn api(client: &kube::Client, namespace: &str, object: &Value) -> Api<DynamicObject> {
     let kind = object["kind"].as_str().unwrap();
     let plural = if kind == "Provider" { "oauthproviders".to_owned() } else { format!("{}s", kind.to_lowercase()) };
     let gvk = GroupVersionKind::gvk(crd::GROUP, crd::VERSION, kind);
@@ -38,7 +38,7 @@ async fn verdict(client: &kube::Client, namespace: &str, row: &Row) -> Result<()
     verdict
 }
 
-fn words(error: kube::Error) -> String {
+pub fn words(error: kube::Error) -> String {
     match error {
         kube::Error::Api(status) => status.message,
         other => other.to_string(),

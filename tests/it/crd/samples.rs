@@ -3,7 +3,12 @@
 use std::path::PathBuf;
 
 use holdfast::manifest::yaml::{Document, read};
-use holdfast::manifest::{Object, Policy, References, Trusted, desired};
+use holdfast::manifest::{Object, Policy, References, Trusted, desired, strangers};
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use super::rules::{api, words};
+use crate::support::cluster;
 
 fn files(folder: &str) -> Vec<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("config").join(folder);
@@ -38,6 +43,52 @@ fn the_samples_are_accepted_and_resolve_among_themselves() {
     }
     kinds.sort_unstable();
     assert_eq!(kinds, ["OAuthClient", "Provider", "ResourceServer"]);
+}
+
+/// The API server's word on each document of ours in a folder, in a namespace that no other test uses.
+async fn judged(folder: &str) -> Vec<Result<(), String>> {
+    let client = cluster::client().await;
+    cluster::install_crds(&client).await;
+    let namespace = cluster::namespace(&client).await;
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    let mut said = Vec::new();
+    for path in files(folder) {
+        let text = std::fs::read_to_string(path).unwrap();
+        for mut document in serde_saphyr::from_multiple::<Value>(&text).unwrap() {
+            if document["kind"] != "Secret" {
+                document["metadata"]["namespace"] = json!(namespace);
+                let object: DynamicObject = serde_json::from_value(document.clone()).unwrap();
+                let created = api(&client, &namespace, &document).create(&dry, &object).await;
+                said.push(created.map(drop).map_err(words));
+            }
+        }
+    }
+    said
+}
+
+#[tokio::test]
+async fn the_api_server_takes_the_samples_and_refuses_the_illegal_one() {
+    assert_eq!(judged("samples").await, [Ok(()), Ok(()), Ok(())]);
+    let refused = "spec.redirectURIs: Required value: authorization_code requires redirectURIs";
+    let said = judged("illegal").await.remove(0).unwrap_err();
+    assert!(said.contains(refused), "{said}");
+}
+
+/// A scope that somebody patches in survives the next apply of the author, who can see whose it is.
+#[tokio::test]
+async fn an_item_of_another_hand_is_found_in_managed_fields() {
+    let client = cluster::client().await;
+    cluster::install_crds(&client).await;
+    let namespace = cluster::namespace(&client).await;
+    let mut object = super::rows::bases()[1].clone();
+    let api = api(&client, &namespace, &object);
+    let apply = |who: &str| PatchParams::apply(who).force();
+    api.patch("billing", &apply("gitops"), &Patch::Apply(&object)).await.unwrap();
+    object["spec"] = json!({"scopes": [{"name": "everything"}]});
+    api.patch("billing", &apply("somebody"), &Patch::Apply(&object)).await.unwrap();
+    let object = super::rows::bases()[1].clone();
+    let kept = api.patch("billing", &apply("gitops"), &Patch::Apply(&object)).await.unwrap();
+    assert_eq!(strangers(&kept.metadata), ["scopes[everything]"]);
 }
 
 #[test]
