@@ -5,6 +5,7 @@ mod chart;
 mod cli;
 mod config;
 mod crd;
+mod docs;
 mod provision;
 mod seal;
 mod store;
