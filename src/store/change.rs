@@ -15,7 +15,7 @@ impl Tx {
     pub async fn traces(&mut self, kind: Kind, id: &str, after: i64) -> Result<Vec<Trace>, Error> {
         // an empty entity id is a TRUNCATE of the table
         let sql = "SELECT sequence, table_name, actor, at FROM change
-            WHERE entity_id IN ($2, '') AND entity_kind IN ($1, '') AND sequence > $3 AND table_name <> 'managed'
+            WHERE entity_id IN ($2, '') AND entity_kind IN ($1, '') AND sequence > $3
             ORDER BY sequence";
         let rows = on!(self, c => sqlx::query_as::<_, TraceRow>(sql)
             .bind(kind.as_str()).bind(id).bind(after).fetch_all(c).await)?;

@@ -44,7 +44,8 @@ pub struct Issuance {
 pub enum IssueOutcome {
     /// Committed.
     Recorded,
-    /// The client or resource server is gone or was changed: read both again and decide again.
+    /// The client or resource server is gone or was changed, or a commit whose answer was lost has recorded this
+    /// token already: read both again and decide again, with another jti.
     Stale,
 }
 

@@ -124,7 +124,7 @@ pub(super) async fn issue(pool: &PgPool, batch: &[&Waiting]) -> Result<Vec<Vec<u
         FROM asked a
         JOIN clients c ON c.id = a.client_id AND c.revision = a.client_revision
         JOIN servers s ON s.id = a.resource_server_id AND s.revision = a.resource_server_revision
-        RETURNING jti";
+        ON CONFLICT (jti) DO NOTHING RETURNING jti";
     let of = |text: fn(&Waiting) -> &str| batch.iter().map(|w| text(w).to_owned()).collect::<Vec<String>>();
     let number = |number: fn(&Waiting) -> i64| batch.iter().map(|w| number(w)).collect::<Vec<i64>>();
     let handle = |w: &&Waiting| w.issuance.handle.as_ref().map(|handle| handle.as_bytes().to_vec());

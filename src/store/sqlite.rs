@@ -201,7 +201,7 @@ fn statement(rows: usize) -> String {
         SELECT column1, column2, column3, column4, column5, column6, column7, column8 FROM (VALUES {})
         WHERE EXISTS (SELECT 1 FROM client WHERE id = column3 AND revision = column9)
             AND EXISTS (SELECT 1 FROM resource_server WHERE id = column4 AND revision = column10)
-        RETURNING jti",
+        ON CONFLICT (jti) DO NOTHING RETURNING jti",
         values.join(", ")
     )
 }

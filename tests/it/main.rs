@@ -5,7 +5,6 @@ mod chart;
 mod cli;
 mod config;
 mod crd;
-mod docs;
 mod provision;
 mod seal;
 mod store;

@@ -97,13 +97,28 @@ async fn a_change_under_way_makes_issuance_wait_for_its_end() {
 async fn one_that_cannot_be_stored_spoils_no_other(#[case] engine: Engine) {
     let (store, fresh) = engine.store().await;
     put_all(&store).await;
-    let first = issuance(&store, 1).await;
+    let handle = Some(holdfast::domain::SecretText::new("h".repeat(43)).hash());
+    let first = Issuance { handle, ..issuance(&store, 1).await };
     store.issue(first.clone()).await.unwrap();
-    let second = Issuance { jti: jti(2), ..first.clone() };
-    let outcomes = join_all([first, second].map(|i| store.issue(i))).await;
+    let (twin, second) = (Issuance { jti: jti(3), ..first.clone() }, Issuance { jti: jti(2), handle: None, ..first });
+    let outcomes = join_all([twin, second].map(|i| store.issue(i))).await;
     assert!(matches!(outcomes[0], Err(Error::Conflict { ref table }) if table == "access_token"), "{outcomes:?}");
     assert!(matches!(outcomes[1], Ok(IssueOutcome::Recorded)));
     assert_eq!(fresh.number("SELECT count(*) FROM access_token").await, 2);
+}
+
+/// FT-12: the answer to a commit was lost, and the same token is recorded again.
+#[rstest]
+#[case(Sqlite)]
+#[case(Postgres)]
+#[tokio::test]
+async fn the_same_token_twice_is_decided_again(#[case] engine: Engine) {
+    let (store, fresh) = engine.store().await;
+    put_all(&store).await;
+    let first = issuance(&store, 1).await;
+    assert_eq!(store.issue(first.clone()).await.unwrap(), IssueOutcome::Recorded);
+    assert_eq!(store.issue(first).await.unwrap(), IssueOutcome::Stale);
+    assert_eq!(fresh.number("SELECT count(*) FROM access_token").await, 1);
 }
 
 /// Using a secret is no change of policy.
