@@ -5,6 +5,7 @@
 
 pub mod common;
 pub mod condition;
+mod lenient;
 pub mod oauth_client;
 pub mod provider;
 pub mod reference;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::lenient;
 use super::reference::AllowedNamespaces;
 
 /// How Holdfast treats an object of any kind; `F` lists the fields whose drift may be ignored.
@@ -124,7 +125,7 @@ pub struct DriftStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fields: Vec<String>,
     /// When it was found.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::time")]
     pub detected_time: Option<Timestamp>,
     /// Who changed it, as far as the change says.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::{Common, DriftStatus, SenderConstraint};
+use super::lenient;
 use super::reference::{LocalRef, ObjectRef};
 use super::rules;
 use super::schema;
@@ -344,7 +345,7 @@ pub struct OAuthClientStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftStatus>,
     /// Ready, Accepted, ResolvedRefs, Synced, Drifted, SecretCurrent; Reconciling, Stalled and Paused while True.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::conditions")]
     pub conditions: Vec<Condition>,
 }
 

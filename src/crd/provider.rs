@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::common::{Common, DriftStatus};
+use super::lenient;
 use super::reference::SecretKeyRef;
 use super::rules;
 use super::schema;
@@ -289,6 +290,6 @@ pub struct ProviderStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<DriftStatus>,
     /// Ready, Accepted, ResolvedRefs, Synced, Drifted, Reachable; Reconciling, Stalled and Paused while True.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::conditions")]
     pub conditions: Vec<Condition>,
 }

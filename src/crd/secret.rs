@@ -7,6 +7,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::lenient;
 use super::rules;
 use super::schema;
 
@@ -157,10 +158,10 @@ pub struct SecretStatus {
     #[serde(rename = "currentID", default, skip_serializing_if = "Option::is_none")]
     pub current_id: Option<String>,
     /// When the secret in force was issued.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::time")]
     pub issued_time: Option<Timestamp>,
     /// When it will be replaced, if by time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::time")]
     pub next_rotation_time: Option<Timestamp>,
     /// Replaced secrets that still work.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -175,9 +176,9 @@ pub struct RetiringSecret {
     #[serde(default)]
     pub id: String,
     /// When it stops working.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::time")]
     pub retire_time: Option<Timestamp>,
     /// When it was last used, to the hour.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient::time")]
     pub last_used_time: Option<Timestamp>,
 }

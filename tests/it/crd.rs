@@ -5,3 +5,4 @@ mod largest;
 mod rows;
 mod rules;
 mod samples;
+mod served;

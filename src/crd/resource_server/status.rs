@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::crd::common::DriftStatus;
+use crate::crd::lenient;
 use crate::crd::secret::SecretStatus;
 
 /// What is known of a resource server.
@@ -43,7 +44,7 @@ pub struct ResourceServerStatus {
     pub drift: Option<DriftStatus>,
     /// Ready, Accepted, ResolvedRefs, Synced, Drifted, Launched, PolicySynced, SecretCurrent; Reconciling, Stalled and
     /// Paused while True.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "lenient::conditions")]
     pub conditions: Vec<Condition>,
 }
 

@@ -56,6 +56,7 @@ fn compare(row: &Row, who: &str, verdict: Result<(), String>) -> Option<String> 
     }
 }
 
+/// OV-11
 #[tokio::test]
 async fn the_api_server_judges_every_row_as_the_table_says() {
     let client = cluster::client().await;
@@ -70,6 +71,7 @@ async fn the_api_server_judges_every_row_as_the_table_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// K12, OV-11
 #[test]
 fn the_validation_in_process_judges_every_row_as_the_table_says() {
     let mut wrong = Vec::new();
@@ -81,7 +83,7 @@ fn the_validation_in_process_judges_every_row_as_the_table_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Otherwise one object would stop the watch on all objects of its kind.
+/// Otherwise one object would stop the watch on all objects of its kind. OV-11
 #[test]
 fn whatever_is_accepted_can_be_read() {
     for row in rows::all().into_iter().filter(|row| row.refused.is_none()) {

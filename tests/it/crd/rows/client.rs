@@ -224,6 +224,12 @@ fn secrets() -> Vec<Row> {
         ),
         refused(
             base,
+            vec![(rotation, json!({"rotateIssuedBefore": "2026-02-30T10:00:00Z"}))],
+            "spec.authentication.secret.rotation.rotateIssuedBefore",
+            "2026-02-30",
+        ),
+        refused(
+            base,
             vec![(rotation, json!({"rotateIssuedBefore": "tomorrow"}))],
             "spec.authentication.secret.rotation.rotateIssuedBefore",
             "tomorrow",
