@@ -1,1 +1,132 @@
-//! The protocol: client authentication, grants, introspection, revocation, metadata, signing.
+//! The protocol: client authentication, one file a grant, introspection, revocation, metadata, signing keys.
+
+mod api_key;
+mod client_auth;
+mod credentials;
+mod document;
+mod error;
+mod form;
+mod grant;
+mod handle;
+mod introspect;
+mod keys;
+mod limit;
+mod lookup;
+mod metadata;
+mod patience;
+mod request;
+mod revoke;
+mod signer;
+mod token;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+pub use self::api_key::{Administrator, Role};
+pub use self::credentials::Presented;
+pub use self::document::Document;
+pub use self::error::Error;
+pub use self::form::Form;
+pub use self::introspect::Introspection;
+pub use self::metadata::path;
+pub use self::request::{AboutToken, Asked, Grant, TokenRequest};
+pub use self::revoke::Revocation;
+pub use self::token::{Issued, TokenResponse};
+use crate::domain::clock::{Clock, Entropy};
+use crate::domain::resource_server::SigningAlgorithm;
+use crate::seal::Sealer;
+use crate::store::Store;
+
+/// What the server is made of.
+pub struct Parts {
+    /// Open, migrated and loaded.
+    pub store: Store,
+    pub sealer: Sealer,
+    /// `iss` of every token, without a slash at its end.
+    pub issuer: String,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    /// Failed authentications in a minute from one address, above which it must wait.
+    pub failures_per_minute: u32,
+    /// Requests that may wait for the database at once.
+    pub max_waiting: usize,
+}
+
+/// The authorization server. Cheap to clone.
+#[derive(Clone)]
+pub struct AuthorizationServer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    issuer: String,
+    home: metadata::Issuer,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    keys: keys::KeyRing,
+    failures: limit::Failures,
+    patience: patience::Patience,
+    metadata: Document,
+    jwks: Document,
+}
+
+impl AuthorizationServer {
+    /// Loads the signing keys, or makes them if there never were any.
+    ///
+    /// # Errors
+    /// When the issuer is no URL, or a key cannot be read; then none is made.
+    pub async fn new(parts: Parts) -> Result<Self, Error> {
+        let home = metadata::Issuer::parse(&parts.issuer)?;
+        let keys = keys::ensure(&parts.store, &parts.sealer, &*parts.clock).await?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                metadata: metadata::issuer(&parts.issuer),
+                jwks: Document::new(&keys.jwks()),
+                keys,
+                failures: limit::Failures::new(parts.failures_per_minute),
+                patience: patience::Patience::new(parts.max_waiting),
+                home,
+                store: parts.store,
+                issuer: parts.issuer,
+                clock: parts.clock,
+                entropy: parts.entropy,
+            }),
+        })
+    }
+
+    /// Policy and keys are in memory; the database is not asked.
+    pub fn is_ready(&self) -> bool {
+        self.inner.store.is_loaded()
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.inner.store.ping().await.map_err(Error::from)
+    }
+
+    /// Whether the snapshot follows the database.
+    pub fn feed_is_healthy(&self) -> bool {
+        self.inner.store.feed_healthy()
+    }
+
+    /// The active signing keys and how old they are, in seconds.
+    pub fn key_ages(&self) -> Vec<(SigningAlgorithm, f64)> {
+        let now: Timestamp = self.inner.clock.now();
+        self.inner.keys.ages().map(|(algorithm, made)| (algorithm, now.duration_since(made).as_secs_f64())).collect()
+    }
+
+    /// Eight unpredictable bytes, to tell processes apart.
+    ///
+    /// # Errors
+    /// When the system's random source fails.
+    pub fn nonce(&self) -> Result<[u8; 8], Error> {
+        let mut bytes = [0; 8];
+        self.inner.entropy.fill(&mut bytes)?;
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,3 @@
+//! One file a grant.
+
+pub(super) mod client_credentials;

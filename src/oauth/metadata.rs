@@ -1,0 +1,139 @@
+//! Issuer metadata (RFC 8414, OIDC Discovery): what this server does today, and nothing that it does not.
+//!
+//! Two members say more than RFC 8414 asks for. SDKs cannot parse a document without `authorization_endpoint` (the
+//! TypeScript schema and the Python model both require it), so there is one: it refuses every response type, which is
+//! what `response_types_supported: []` announces. And MCP clients refuse a server without
+//! `code_challenge_methods_supported`, so it names the one method that will ever be accepted.
+
+use serde_json::{Value, json};
+use url::Url;
+
+use super::document::Document;
+use super::error::Error;
+use crate::domain::owner::{Kind, OwnerKey};
+use crate::domain::policy::{Policy, ResourceServerEntry};
+use crate::domain::resource_server::Lifecycle;
+
+/// Where things are, relative to the issuer.
+pub mod path {
+    pub const AUTHORIZE: &str = "/oauth/authorize";
+    pub const TOKEN: &str = "/oauth/token";
+    pub const INTROSPECT: &str = "/oauth/introspect";
+    pub const REVOKE: &str = "/oauth/revoke";
+    pub const JWKS: &str = "/.well-known/jwks.json";
+    pub const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
+    pub const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
+    pub const PROTECTED_RESOURCE: &str = "/.well-known/oauth-protected-resource";
+}
+
+/// The issuer as it was configured, taken apart once.
+#[derive(Debug, Clone)]
+pub(super) struct Issuer {
+    /// Path of the issuer without a slash at its end; empty for most.
+    pub path: String,
+    /// `host:port` as a client writes it in `Host`.
+    pub authority: String,
+}
+
+impl Issuer {
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let url = Url::parse(text).map_err(Error::Issuer)?;
+        Ok(Self { path: url.path().trim_end_matches('/').to_owned(), authority: authority(&url) })
+    }
+}
+
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// The document at both well-known places; the same bytes, so that they cannot contradict each other.
+pub(super) fn issuer(issuer: &str) -> Document {
+    let at = |path: &str| format!("{issuer}{path}");
+    let with_secret = ["client_secret_basic", "client_secret_post"];
+    Document::new(&json!({
+        "issuer": issuer,
+        "authorization_endpoint": at(path::AUTHORIZE),
+        "token_endpoint": at(path::TOKEN),
+        "introspection_endpoint": at(path::INTROSPECT),
+        "revocation_endpoint": at(path::REVOKE),
+        "jwks_uri": at(path::JWKS),
+        "response_types_supported": [],
+        "grant_types_supported": ["client_credentials"],
+        "token_endpoint_auth_methods_supported": with_secret,
+        "introspection_endpoint_auth_methods_supported": with_secret,
+        "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+        "code_challenge_methods_supported": ["S256"],
+        // demanded by OIDC Discovery §3; no ID token is issued
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["ES256", "EdDSA", "RS256"],
+    }))
+}
+
+/// Protected-resource metadata (RFC 9728 §2) of a resource server that is Live.
+fn protected_resource(entry: &ResourceServerEntry, issuer: &str) -> Option<Document> {
+    let resource_server = &entry.resource_server;
+    if resource_server.lifecycle != Lifecycle::Live {
+        return None;
+    }
+    let scopes: Vec<&str> = resource_server.scopes.iter().map(|scope| scope.name.as_str()).collect();
+    let mut document = json!({
+        "resource": resource_server.resource_uri,
+        "authorization_servers": [issuer],
+        "scopes_supported": scopes,
+        "bearer_methods_supported": ["header"],
+    });
+    if !resource_server.display_name.is_empty() {
+        document["resource_name"] = Value::from(resource_server.display_name.as_str());
+    }
+    if resource_server.access_token.sender_constraint == "DPoPRequired" {
+        document["dpop_bound_access_tokens_required"] = true.into();
+    }
+    Some(Document::new(&document))
+}
+
+impl super::AuthorizationServer {
+    /// Issuer metadata.
+    pub fn metadata(&self) -> &Document {
+        &self.inner.metadata
+    }
+
+    /// Public keys.
+    pub fn jwks(&self) -> &Document {
+        &self.inner.jwks
+    }
+
+    /// Path of the issuer, before every path of [`path`]; empty for most.
+    pub fn base_path(&self) -> &str {
+        &self.inner.home.path
+    }
+
+    /// What lies at the well-known place behind which `rest` stands (empty, or with a slash in front): of a resource
+    /// on the host that was asked, or of `/{namespace}/{name}`. The host only selects; it is never repeated.
+    pub fn protected_resource(&self, host: Option<&str>, rest: &str) -> Option<Document> {
+        let snapshot = self.inner.store.snapshot();
+        let by_name = || {
+            let (namespace, name) = rest.strip_prefix('/')?.split_once('/')?;
+            let id = snapshot.entity_of(&OwnerKey::new(Kind::ResourceServer, namespace, name))?;
+            snapshot.resource_server(id)
+        };
+        let by_host = || {
+            let host = host?;
+            let found = ["https", "http"].iter().find_map(|scheme| {
+                let uri = format!("{scheme}://{host}{rest}");
+                snapshot.resource_server_by_uri(&uri).filter(|entry| names(&entry.resource_server.resource_uri, &uri))
+            })?;
+            Some(found)
+        };
+        // on the issuer's own host the first form is always namespace and name
+        let own = host.is_some_and(|host| host.eq_ignore_ascii_case(&self.inner.home.authority));
+        let entry = if own { by_name().or_else(by_host) } else { by_host().or_else(by_name) };
+        protected_resource(entry?, &self.inner.issuer)
+    }
+}
+
+/// Exactly the registered URI; a lone slash behind a host makes no difference.
+fn names(registered: &str, asked: &str) -> bool {
+    let bare = |uri: &str| uri.strip_suffix('/').filter(|u| u.matches('/').count() == 2).unwrap_or(uri).to_owned();
+    bare(registered) == bare(asked)
+}

@@ -1,0 +1,77 @@
+//! What the endpoints are asked, typed.
+
+use super::credentials::Presented;
+use super::form::Form;
+use crate::domain::refusal::Refusal;
+
+/// Grants this server answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grant {
+    ClientCredentials,
+}
+
+impl Grant {
+    /// The value of the log field `grant_type`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientCredentials => "client_credentials",
+        }
+    }
+}
+
+/// `POST /oauth/token` (OAuth 2.1 §3.2).
+pub struct TokenRequest {
+    pub(super) grant: Result<Grant, Refusal>,
+    pub(super) resources: Vec<String>,
+    pub(super) scope: Option<String>,
+}
+
+impl TokenRequest {
+    pub fn read(form: &Form) -> Self {
+        let grant = match form.get("grant_type") {
+            Some("client_credentials") => Ok(Grant::ClientCredentials),
+            Some(_) => Err(Refusal::UnsupportedGrant),
+            None => Err(Refusal::Malformed("grant_type is missing")),
+        };
+        Self {
+            grant,
+            resources: form.all("resource").map(str::to_owned).collect(),
+            scope: form.get("scope").map(str::to_owned),
+        }
+    }
+
+    /// The grant, when it is one of ours.
+    pub fn grant(&self) -> Option<Grant> {
+        self.grant.ok()
+    }
+}
+
+/// Longer texts are no tokens of ours.
+const MAX_TOKEN: usize = 16 * 1024;
+
+/// `POST /oauth/introspect` (RFC 7662 §2.1) and `POST /oauth/revoke` (RFC 7009 §2.1).
+pub struct AboutToken {
+    pub(super) token: Result<String, Refusal>,
+    /// `token_type_hint`, when it names a type that this server does not have.
+    pub(super) foreign_type: bool,
+}
+
+impl AboutToken {
+    pub fn read(form: &Form) -> Self {
+        let token = match form.get("token") {
+            Some(token) if token.len() <= MAX_TOKEN => Ok(token.to_owned()),
+            Some(_) => Err(Refusal::Malformed("token is too long")),
+            None => Err(Refusal::Malformed("token is missing")),
+        };
+        let known = |hint: &str| matches!(hint, "access_token" | "refresh_token");
+        Self { token, foreign_type: form.get("token_type_hint").is_some_and(|hint| !known(hint)) }
+    }
+}
+
+/// A request with what proves its sender, as one endpoint gets it.
+pub struct Asked<T> {
+    pub credentials: Result<Presented, Refusal>,
+    pub request: T,
+    /// Where it came from, for the limit on failures.
+    pub source: std::net::IpAddr,
+}
