@@ -1,1 +1,13 @@
-//! The routers: one file per endpoint, apart for the public and the admin port.
+//! The doors for requests: the public port, the admin port, the metrics port. Every answer is JSON, errors too.
+
+mod extract;
+mod health;
+mod metrics;
+mod observe;
+pub mod public;
+mod respond;
+mod serve;
+
+pub use self::health::{Checks, Health};
+pub use self::metrics::{MetricsPage, router as metrics_router};
+pub use self::serve::serve;

@@ -1,0 +1,248 @@
+//! One log line and one count for each request, whichever way it ends.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use crate::metrics::{Method, Metrics, Route};
+use crate::oauth::{self, Issued, path};
+
+/// The header that ties a log line to a request.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What a handler has to tell, left in the response's extensions.
+#[derive(Clone)]
+pub(super) enum Told {
+    Issued(Arc<Issued>),
+    Revoked { jti: uuid::Uuid, tokens: u64 },
+    Denied { client_id: Option<String>, reason: &'static str },
+    RateLimited { seconds: u64 },
+    Failed(String),
+    AdminChanged { who: String, what: String, outcome: &'static str },
+}
+
+impl Told {
+    /// What the log is told of a failure: the chain of causes, which names no secret.
+    pub fn of(failure: oauth::Error) -> Self {
+        match failure {
+            oauth::Error::Refused { reason, client_id } => Self::Denied { client_id, reason: reason.as_str() },
+            oauth::Error::Limited { retry_after } => Self::RateLimited { seconds: retry_after.as_secs() + 1 },
+            other => Self::Failed(chain(&other)),
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// What every request needs to be observed.
+#[derive(Clone)]
+pub(super) struct Observatory {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    metrics: Arc<Metrics>,
+    /// Path of the issuer, before each route of the protocol.
+    base: String,
+    /// Tells request ids of processes apart.
+    process: u64,
+    requests: AtomicU64,
+}
+
+impl Observatory {
+    pub fn new(metrics: Arc<Metrics>, base: &str, process: [u8; 8]) -> Self {
+        let process = u64::from_be_bytes(process);
+        Self { inner: Arc::new(Inner { metrics, base: base.to_owned(), process, requests: AtomicU64::new(0) }) }
+    }
+
+    fn request_id(&self, headers: &HeaderMap) -> HeaderValue {
+        let given = headers.get(&REQUEST_ID).filter(|id| is_id(id.as_bytes()));
+        given.cloned().unwrap_or_else(|| {
+            let number = self.inner.requests.fetch_add(1, Ordering::Relaxed);
+            let text = format!("{:016x}-{number:x}", self.inner.process);
+            HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("-"))
+        })
+    }
+
+    fn route(&self, request: &Request) -> Route {
+        let Some(matched) = request.extensions().get::<MatchedPath>() else { return Route::Unknown };
+        let matched = matched.as_str().trim_end_matches('/');
+        if let Some(route) = well_known(matched) {
+            return route;
+        }
+        match matched.strip_prefix(self.inner.base.as_str()).unwrap_or(matched) {
+            path::TOKEN => Route::Token,
+            path::INTROSPECT => Route::Introspect,
+            path::REVOKE => Route::Revoke,
+            path::AUTHORIZE => Route::Authorize,
+            path::JWKS => Route::Jwks,
+            "/admin/resources" => Route::AdminResources,
+            "/admin/clients/{id}" => Route::AdminClient,
+            "/admin/resource-servers/{id}" => Route::AdminResourceServer,
+            "/livez" => Route::Livez,
+            "/ready" => Route::Ready,
+            "/health" => Route::Health,
+            "/metrics" => Route::Metrics,
+            other => well_known(other).unwrap_or(Route::Unknown),
+        }
+    }
+}
+
+fn well_known(matched: &str) -> Option<Route> {
+    [
+        (path::AUTHORIZATION_SERVER, Route::AuthorizationServer),
+        (path::OPENID_CONFIGURATION, Route::OpenidConfiguration),
+        (path::PROTECTED_RESOURCE, Route::ProtectedResource),
+    ]
+    .into_iter()
+    .find_map(|(path, route)| matched.starts_with(path).then_some(route))
+}
+
+fn is_id(id: &[u8]) -> bool {
+    (1..=64).contains(&id.len()) && id.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+/// Trace and span of the caller (W3C Trace Context §3.2), when it sent them well-formed.
+#[derive(Default)]
+struct Trace {
+    trace_id: Option<String>,
+    span_id: Option<String>,
+}
+
+impl Trace {
+    fn read(headers: &HeaderMap) -> Self {
+        let Some(text) = headers.get("traceparent").and_then(|value| value.to_str().ok()) else {
+            return Self::default();
+        };
+        let mut parts = text.split('-');
+        let (Some(version), Some(trace), Some(span), Some(_)) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Self::default();
+        };
+        let hex = |text: &str, length: usize| {
+            let digits = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+            text.len() == length && digits && text.bytes().any(|b| b != b'0')
+        };
+        if version == "ff" || !hex(trace, 32) || !hex(span, 16) {
+            return Self::default();
+        }
+        Self { trace_id: Some(trace.to_owned()), span_id: Some(span.to_owned()) }
+    }
+}
+
+/// The outermost layer.
+pub(super) async fn observe(State(observatory): State<Observatory>, request: Request, next: Next) -> Response {
+    let route = observatory.route(&request);
+    let mut timer = observatory.inner.metrics.http_request(Method::of(request.method().as_str()));
+    timer.route(route);
+    let id = observatory.request_id(request.headers());
+    let trace = Trace::read(request.headers());
+    let source = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>().map(|peer| peer.0.ip());
+    let mut response = next.run(request).await;
+    timer.end(response.status().as_u16());
+    if let Some(told) = response.extensions_mut().remove::<Told>() {
+        tell(&told, &Line { route, request_id: id.to_str().unwrap_or_default(), trace, source });
+    }
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+struct Line<'a> {
+    route: Route,
+    request_id: &'a str,
+    trace: Trace,
+    source: Option<IpAddr>,
+}
+
+fn tell(told: &Told, line: &Line<'_>) {
+    let (request_id, trace_id, span_id) =
+        (line.request_id, line.trace.trace_id.as_deref(), line.trace.span_id.as_deref());
+    match told {
+        Told::Issued(issued) => tracing::info!(
+            event = "token_issued",
+            grant_type = issued.grant.as_str(),
+            client_id = issued.client_id,
+            sub = issued.subject,
+            resource = issued.resource,
+            scope = issued.response.scope,
+            jti = %issued.jti,
+            request_id,
+            trace_id,
+            span_id,
+        ),
+        Told::Revoked { jti, tokens } => tracing::info!(
+            event = "token_revoked",
+            %jti,
+            reason = "explicit",
+            cascade_count = tokens - 1,
+            request_id,
+            trace_id,
+            span_id,
+        ),
+        Told::Denied { client_id, reason } => {
+            let client_id = client_id.as_deref();
+            tracing::warn!(event = "authorization_denied", client_id, reason, request_id, trace_id, span_id);
+        }
+        Told::RateLimited { seconds } => {
+            let (ip, endpoint) = (line.source.map(tracing::field::display), endpoint(line.route));
+            tracing::warn!(event = "rate_limited", ip, endpoint, retry_after = seconds, request_id, trace_id, span_id);
+        }
+        Told::Failed(error) => {
+            tracing::error!(event = "database_error", error, pool = "server", request_id, trace_id, span_id);
+        }
+        Told::AdminChanged { who, what, outcome } => {
+            tracing::info!(event = "admin_changed", who, what, outcome, request_id, trace_id, span_id);
+        }
+    }
+}
+
+fn endpoint(route: Route) -> &'static str {
+    match route {
+        Route::Introspect => "introspect",
+        Route::Revoke => "revoke",
+        Route::Token => "token",
+        _ => "admin",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_well_formed_traceparent_is_believed() {
+        let read = |text: &'static str| {
+            let headers =
+                HeaderMap::from_iter([(HeaderName::from_static("traceparent"), HeaderValue::from_static(text))]);
+            Trace::read(&headers).trace_id
+        };
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(read(good).as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+        for bad in [
+            "",
+            "00-short-00f067aa0ba902b7-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+}

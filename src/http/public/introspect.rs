@@ -1,0 +1,35 @@
+//! `POST /oauth/introspect`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::http::extract::OAuthForm;
+use crate::http::respond;
+use crate::metrics::{Endpoint, Metrics};
+use crate::oauth::{AboutToken, AuthorizationServer, Error};
+
+pub async fn post(
+    State(server): State<AuthorizationServer>,
+    State(metrics): State<Arc<Metrics>>,
+    form: OAuthForm,
+) -> Response {
+    let began = Instant::now();
+    match server.introspect(&form.asked(AboutToken::read)).await {
+        Ok(introspection) => {
+            metrics.introspected(introspection.active, began.elapsed());
+            respond::fresh(introspection)
+        }
+        Err(error) => {
+            if let Some(reason) = error.refusal() {
+                metrics.denied(None, reason);
+            }
+            if matches!(error, Error::Limited { .. }) {
+                metrics.rate_limited(Endpoint::Introspect);
+            }
+            respond::oauth(error)
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! `POST /oauth/token`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::http::extract::OAuthForm;
+use crate::http::observe::Told;
+use crate::http::respond;
+use crate::metrics::{self, Endpoint, Metrics, Outcome};
+use crate::oauth::{AuthorizationServer, Error, Grant, TokenRequest};
+
+pub async fn post(
+    State(server): State<AuthorizationServer>,
+    State(metrics): State<Arc<Metrics>>,
+    form: Result<OAuthForm, Response>,
+) -> Response {
+    let mut timer = metrics.token_request();
+    let asked = match form {
+        Ok(form) => form.asked(TokenRequest::read),
+        Err(response) => {
+            timer.end(Outcome::Invalid);
+            return response;
+        }
+    };
+    let grant = asked.request.grant().map_or(metrics::Grant::Unknown, label);
+    timer.grant(grant);
+    match server.token(&asked).await {
+        Ok(issued) => {
+            timer.end(Outcome::Success);
+            metrics.token_issued(grant);
+            let mut response = respond::fresh(&issued.response);
+            response.extensions_mut().insert(Told::Issued(Arc::new(issued)));
+            response
+        }
+        Err(error) => {
+            timer.end(outcome(&error));
+            if let Some(reason) = error.refusal() {
+                metrics.denied(Some(grant), reason);
+            }
+            if matches!(error, Error::Limited { .. }) {
+                metrics.rate_limited(Endpoint::Token);
+            }
+            respond::oauth(error)
+        }
+    }
+}
+
+const fn label(grant: Grant) -> metrics::Grant {
+    match grant {
+        Grant::ClientCredentials => metrics::Grant::ClientCredentials,
+    }
+}
+
+/// How a failure counts: our own faults are the ones that an alert looks at.
+fn outcome(error: &Error) -> Outcome {
+    match error.refusal().map(|reason| reason.code()) {
+        Some("invalid_request" | "unsupported_grant_type") => Outcome::Invalid,
+        Some(_) => Outcome::Denied,
+        None => Outcome::Error,
+    }
+}
