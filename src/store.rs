@@ -49,7 +49,7 @@ pub use snapshot::Snapshot;
 pub use token::TokenRow;
 pub use tx::Tx;
 
-use database::Database;
+use database::{Database, Engine};
 use issue::Waiting;
 use tx::Named;
 
@@ -83,7 +83,6 @@ type Rereads = Mutex<HashMap<(Kind, String), Arc<OnceCell<()>>>>;
 
 struct Inner {
     database: Database,
-    observer: Arc<dyn Observer>,
     snapshot: ArcSwap<Snapshot>,
     loaded: AtomicBool,
     healthy: AtomicBool,
@@ -100,16 +99,16 @@ impl Store {
     /// Opens the database. Wrong URL, path or permission: [`Error::Invalid`], one line.
     pub async fn open(options: &Options, observer: Arc<dyn Observer>) -> Result<Self, Error> {
         let mut held = None;
-        let database = match sqlite::path_of(&options.url) {
+        let engine = match sqlite::path_of(&options.url) {
             Some(path) => {
                 let pools = sqlite::open(path).await?;
                 if options.exclusive {
                     held = Some(sqlite::hold(&pools.path)?);
                 }
-                Database::Sqlite(Arc::new(pools))
+                Engine::Sqlite(Arc::new(pools))
             }
             None if options.url.starts_with("postgres://") || options.url.starts_with("postgresql://") => {
-                Database::Postgres(postgres::open(&options.url, options.wait).await?)
+                Engine::Postgres(postgres::open(&options.url, options.wait).await?)
             }
             None => {
                 let what = "failed to read the database URL: neither sqlite:///path nor postgres://…".to_owned();
@@ -117,10 +116,10 @@ impl Store {
             }
         };
         let (queue, waiting) = mpsc::channel(options.max_waiting.max(1));
-        tokio::spawn(issue::run(database.clone(), observer.clone(), waiting));
+        let database = Database { engine, observer };
+        tokio::spawn(issue::run(database.clone(), waiting));
         let inner = Inner {
             database,
-            observer,
             snapshot: ArcSwap::default(),
             loaded: AtomicBool::new(false),
             healthy: AtomicBool::new(false),
@@ -163,8 +162,7 @@ impl Store {
         let begun = Instant::now();
         let mut tx = self.inner.database.write().await?;
         tx.name(actor).await?;
-        let (wake, observer) = (self.inner.wake.clone(), self.inner.observer.clone());
-        tx.named = Some(Named { wake, observer, begun });
+        tx.named = Some(Named { wake: self.inner.wake.clone(), begun });
         Ok(tx)
     }
 

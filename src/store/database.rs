@@ -4,11 +4,20 @@ use std::sync::Arc;
 
 use sqlx::PgPool;
 
+use crate::domain::observer::Observer;
+
 use super::tx::{Connection, Tx};
 use super::{Error, sqlite};
 
+/// The connections, and who is told how long they take.
 #[derive(Clone)]
-pub(super) enum Database {
+pub(super) struct Database {
+    pub engine: Engine,
+    pub observer: Arc<dyn Observer>,
+}
+
+#[derive(Clone)]
+pub(super) enum Engine {
     Sqlite(Arc<sqlite::Pools>),
     Postgres(PgPool),
 }
@@ -16,22 +25,22 @@ pub(super) enum Database {
 impl Database {
     /// A transaction that sees one state of the database and writes nothing.
     pub async fn read(&self) -> Result<Tx, Error> {
-        let connection = match self {
-            Self::Sqlite(pools) => Connection::Sqlite(pools.read.begin().await?),
-            Self::Postgres(pool) => {
+        let connection = match &self.engine {
+            Engine::Sqlite(pools) => Connection::Sqlite(pools.read.begin().await?),
+            Engine::Postgres(pool) => {
                 Connection::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
             }
         };
-        Ok(Tx { connection, named: None })
+        Ok(Tx { connection, observer: self.observer.clone(), named: None })
     }
 
     /// A transaction that writes. SQLite takes the writer at once: a read that turns into a write fails at once after
     /// somebody else wrote, whatever the timeout.
     pub async fn write(&self) -> Result<Tx, Error> {
-        let connection = match self {
-            Self::Sqlite(pools) => Connection::Sqlite(pools.write.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Connection::Postgres(pool.begin().await?),
+        let connection = match &self.engine {
+            Engine::Sqlite(pools) => Connection::Sqlite(pools.write.begin_with("BEGIN IMMEDIATE").await?),
+            Engine::Postgres(pool) => Connection::Postgres(pool.begin().await?),
         };
-        Ok(Tx { connection, named: None })
+        Ok(Tx { connection, observer: self.observer.clone(), named: None })
     }
 }

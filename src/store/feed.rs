@@ -11,7 +11,7 @@ use crate::domain::observer::DatabaseOperation;
 use crate::domain::owner::{Kind, OwnerKey};
 use crate::domain::policy::{Changed, Entity};
 
-use super::database::Database;
+use super::database::{Database, Engine};
 use super::snapshot::Snapshot;
 use super::tx::{Connection, Tx, on, row};
 use super::{Error, Store, postgres, sqlite};
@@ -38,9 +38,9 @@ enum Watcher {
 
 impl Watcher {
     async fn start(database: &Database) -> Result<Self, Error> {
-        Ok(match database {
-            Database::Sqlite(pools) => Self::Sqlite(sqlite::Watcher::start(pools).await?),
-            Database::Postgres(pool) => Self::Postgres(postgres::Watcher::start(pool).await?),
+        Ok(match &database.engine {
+            Engine::Sqlite(pools) => Self::Sqlite(sqlite::Watcher::start(pools).await?),
+            Engine::Postgres(pool) => Self::Postgres(postgres::Watcher::start(pool).await?),
         })
     }
 
@@ -128,10 +128,10 @@ impl Store {
         let fresh: Vec<&FeedRow> = rows.iter().filter(|row| !cursor.seen.contains(&row.sequence)).collect();
         if !fresh.is_empty() {
             self.apply(&fresh).await?;
-            self.inner.observer.database(DatabaseOperation::Feed, started.elapsed(), true);
+            self.inner.database.observer.database(DatabaseOperation::Feed, started.elapsed(), true);
         }
         let lag = fresh.iter().map(|row| row.lag).max().unwrap_or(0);
-        self.inner.observer.feed_lag(Duration::from_micros(u64::try_from(lag).unwrap_or(0)));
+        self.inner.database.observer.feed_lag(Duration::from_micros(u64::try_from(lag).unwrap_or(0)));
         cursor.from = position;
         cursor.seen = rows.iter().filter(|row| row.mark >= position).map(|row| row.sequence).collect();
         Ok(())
@@ -200,7 +200,7 @@ impl Store {
         tx.commit().await?;
         let before = self.inner.snapshot.swap(Arc::new(after));
         let first = !self.inner.loaded.swap(true, Ordering::Relaxed);
-        self.inner.observer.database(DatabaseOperation::Load, started.elapsed(), true);
+        self.inner.database.observer.database(DatabaseOperation::Load, started.elapsed(), true);
         if !first {
             self.announce_differences(&before, &self.snapshot());
         }

@@ -1,23 +1,25 @@
 //! Issuance: many requests share one statement and one commit, and each is answered after it.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::domain::observer::{DatabaseOperation, Observer};
+use crate::domain::observer::DatabaseOperation;
 use crate::domain::secret::SecretHash;
 
 use super::Error;
-use super::database::Database;
+use super::database::{Database, Engine};
 
 /// At most so many tokens a commit.
 const BATCH: usize = 256;
 /// A request waits no longer for its commit.
 pub(super) const WAIT: Duration = Duration::from_secs(10);
+/// A batch is tried again for so long; one attempt alone may take 5 s.
+const PATIENCE: Duration = Duration::from_secs(4);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A token that was decided on, and by which state of the policy.
 #[derive(Debug, Clone)]
@@ -56,7 +58,7 @@ pub(super) struct Waiting {
 }
 
 /// Works until the last sender is gone.
-pub(super) async fn run(database: Database, observer: Arc<dyn Observer>, mut queue: mpsc::Receiver<Waiting>) {
+pub(super) async fn run(database: Database, mut queue: mpsc::Receiver<Waiting>) {
     let mut stamped = HashMap::new();
     let mut batch = Vec::with_capacity(BATCH);
     while queue.recv_many(&mut batch, BATCH).await > 0 {
@@ -65,7 +67,7 @@ pub(super) async fn run(database: Database, observer: Arc<dyn Observer>, mut que
         let used = uses(&batch, &mut stamped);
         let started = Instant::now();
         let ok = answer(&database, std::mem::take(&mut batch)).await;
-        observer.database(DatabaseOperation::Issue, started.elapsed(), ok);
+        database.observer.database(DatabaseOperation::Issue, started.elapsed(), ok);
         if let Err(error) = stamp(&database, &used).await {
             tracing::debug!(%error, "when credentials were last used was not kept");
             stamped.retain(|known, _| used.iter().all(|(id, _)| id != known));
@@ -75,7 +77,9 @@ pub(super) async fn run(database: Database, observer: Arc<dyn Observer>, mut que
 
 /// Inserts the batch and answers each request; true when the database did its part.
 async fn answer(database: &Database, batch: Vec<Waiting>) -> bool {
-    match insert(database, &batch.iter().collect::<Vec<_>>()).await {
+    let rows: Vec<&Waiting> = batch.iter().collect();
+    let (inserted, again) = insert_patiently(database, &rows).await;
+    match inserted {
         Ok(recorded) => {
             for waiting in batch {
                 let outcome = outcome(&recorded, &waiting);
@@ -83,19 +87,20 @@ async fn answer(database: &Database, batch: Vec<Waiting>) -> bool {
             }
             true
         }
-        Err(error) if error.is_unavailable() || batch.len() == 1 => {
-            let passing = error.is_unavailable();
-            let text = error.to_string();
-            let mut first = Some(error);
+        Err(error) if error.is_unavailable() => {
             for waiting in batch {
-                let _ = waiting.answer.send(Err(first.take().unwrap_or_else(|| Error::unavailable(&text))));
+                let _ = waiting.answer.send(Err(Error::unavailable(&describe(&error))));
             }
-            !passing
+            false
         }
         // one row spoiled the statement: the others are none the worse for it
         Err(_) => {
             for waiting in batch {
-                let result = insert(database, &[&waiting]).await.map(|recorded| outcome(&recorded, &waiting));
+                let result = match insert(database, &[&waiting]).await {
+                    // it was committed by the attempt whose answer was lost: a new decision makes a new token
+                    Err(Error::Conflict { .. }) if again => Ok(IssueOutcome::Stale),
+                    result => result.map(|recorded| outcome(&recorded, &waiting)),
+                };
                 let _ = waiting.answer.send(result);
             }
             true
@@ -103,13 +108,36 @@ async fn answer(database: &Database, batch: Vec<Waiting>) -> bool {
     }
 }
 
+/// Tries again while the database is away for a moment only; true when it took more than one attempt.
+async fn insert_patiently(database: &Database, batch: &[&Waiting]) -> (Result<HashSet<Vec<u8>>, Error>, bool) {
+    let started = Instant::now();
+    let mut again = false;
+    loop {
+        match insert(database, batch).await {
+            Err(error) if error.is_unavailable() && started.elapsed() < PATIENCE => {
+                again = true;
+                tokio::time::sleep(PAUSE).await;
+            }
+            result => return (result, again),
+        }
+    }
+}
+
+/// The error and its source in one line, for each of those who waited.
+fn describe(error: &Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => source.to_string(),
+        None => error.to_string(),
+    }
+}
+
 async fn insert(database: &Database, batch: &[&Waiting]) -> Result<HashSet<Vec<u8>>, Error> {
     if batch.is_empty() {
         return Ok(HashSet::new());
     }
-    let recorded = match database {
-        Database::Sqlite(pools) => super::sqlite::issue(pools, batch).await,
-        Database::Postgres(pool) => super::postgres::issue(pool, batch).await,
+    let recorded = match &database.engine {
+        Engine::Sqlite(pools) => super::sqlite::issue(pools, batch).await,
+        Engine::Postgres(pool) => super::postgres::issue(pool, batch).await,
     };
     Ok(recorded?.into_iter().collect())
 }

@@ -6,7 +6,7 @@ use sqlx::SqlStr;
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 
 use super::Error;
-use super::database::Database;
+use super::database::{Database, Engine};
 
 macro_rules! migrations {
     ($($version:literal $name:literal $file:literal,)*) => {
@@ -38,13 +38,13 @@ fn postgres() -> Vec<Migration> {
 
 /// Brings the schema up to this program's; returns how many migrations that took.
 pub(super) async fn migrate(database: &Database) -> Result<usize, Error> {
-    match database {
-        Database::Sqlite(pools) => {
+    match &database.engine {
+        Engine::Sqlite(pools) => {
             let _held = super::sqlite::hold_migrations(&pools.path).await?;
             let mut connection = pools.write.acquire().await?;
             run(sqlite(), &mut *connection).await
         }
-        Database::Postgres(pool) => {
+        Engine::Postgres(pool) => {
             let mut connection = pool.acquire().await?;
             let applied = run(postgres(), &mut *connection).await?;
             super::postgres::check_incarnation(&mut connection).await?;

@@ -1,7 +1,11 @@
 //! All revocation, with its cause, inside the caller's transaction (RFC 7009 and every cascade).
 
+use std::time::Instant;
+
 use jiff::{SignedDuration, Timestamp};
 use uuid::{Builder, Uuid};
+
+use crate::domain::observer::DatabaseOperation;
 
 use super::Error;
 use super::tx::{Tx, on};
@@ -63,6 +67,7 @@ impl Tx {
             Revoke::ResourceServer(id) => ("resource_server_id = $4", id, Timestamp::MAX),
         };
         let at = now.as_microsecond();
+        let started = Instant::now();
         let touched: Result<u64, sqlx::Error> = if let Revoke::Token(jti) = what {
             let sql = sqlx::AssertSqlSafe(format!("{REVOKE} AND jti = $3"));
             on!(self, c => sqlx::query(sql).bind(at).bind(cause.as_str()).bind(jti.as_bytes().as_slice())
@@ -73,6 +78,7 @@ impl Tx {
                 .bind(key).bind(before.as_microsecond())
                 .execute(c).await.map(|done| done.rows_affected()))
         };
+        self.observe(DatabaseOperation::Revoke, started, &touched);
         Ok(touched?)
     }
 }

@@ -3,10 +3,11 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection, SqlitePool};
+use sqlx::{AssertSqlSafe, ConnectOptions, SqlSafeStr, SqlStr, SqliteConnection, SqlitePool};
 
 use super::Error;
 use super::issue::Waiting;
@@ -166,7 +167,7 @@ impl Watcher {
 pub(super) async fn issue(pools: &Pools, batch: &[&Waiting]) -> Result<Vec<Vec<u8>>, Error> {
     // sizes repeat, so that their statements are prepared once; what is missing is NULL and matches nothing
     let rows = batch.len().next_power_of_two();
-    let mut query = sqlx::query_scalar::<_, Vec<u8>>(AssertSqlSafe(statement(rows)));
+    let mut query = sqlx::query_scalar::<_, Vec<u8>>(statement(rows));
     for waiting in batch {
         let i = &waiting.issuance;
         query = query
@@ -189,13 +190,19 @@ pub(super) async fn issue(pools: &Pools, batch: &[&Waiting]) -> Result<Vec<Vec<u
 
 const COLUMNS: usize = 10;
 
-fn statement(rows: usize) -> String {
+fn statement(rows: usize) -> SqlStr {
+    static KNOWN: [OnceLock<SqlStr>; 9] = [const { OnceLock::new() }; 9];
+    let size = rows.trailing_zeros() as usize;
+    KNOWN.get(size).map_or_else(|| written(rows), |known| known.get_or_init(|| written(rows)).clone())
+}
+
+fn written(rows: usize) -> SqlStr {
     let row = |row: usize| {
         let places: Vec<String> = (1..=COLUMNS).map(|column| format!("${}", row * COLUMNS + column)).collect();
         format!("({})", places.join(", "))
     };
     let values: Vec<String> = (0..rows).map(row).collect();
-    format!(
+    AssertSqlSafe(format!(
         "INSERT INTO access_token
             (jti, handle, client_id, resource_server_id, subject, scope, issued_at, expires_at)
         SELECT column1, column2, column3, column4, column5, column6, column7, column8 FROM (VALUES {})
@@ -203,5 +210,6 @@ fn statement(rows: usize) -> String {
             AND EXISTS (SELECT 1 FROM resource_server WHERE id = column4 AND revision = column10)
         ON CONFLICT (jti) DO NOTHING RETURNING jti",
         values.join(", ")
-    )
+    ))
+    .into_sql_str()
 }

@@ -1,8 +1,11 @@
 //! Issued access tokens, by jti (RFC 9068 §2.2) or by the hash of an opaque handle.
 
+use std::time::Instant;
+
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use crate::domain::observer::DatabaseOperation;
 use crate::domain::secret::SecretHash;
 
 use super::Error;
@@ -67,7 +70,9 @@ impl Tx {
     }
 
     async fn token_where(&mut self, sql: &'static str, key: &[u8]) -> Result<Option<TokenRow>, Error> {
-        let row = on!(self, c => sqlx::query_as::<_, StoredToken>(sql).bind(key).fetch_optional(c).await)?;
-        row.map(StoredToken::read).transpose()
+        let started = Instant::now();
+        let row = on!(self, c => sqlx::query_as::<_, StoredToken>(sql).bind(key).fetch_optional(c).await);
+        self.observe(DatabaseOperation::Introspect, started, &row);
+        row?.map(StoredToken::read).transpose()
     }
 }

@@ -14,16 +14,15 @@ use super::Error;
 #[must_use = "dropping a transaction rolls it back"]
 pub struct Tx {
     pub(super) connection: Connection,
-    /// Set in a transaction that has a name: what its end is told to.
+    pub(super) observer: Arc<dyn Observer>,
+    /// Set in a transaction that has a name.
     pub(super) named: Option<Named>,
 }
 
-/// Who wants to know of the end of a transaction that writes.
+/// A transaction that writes: when it began, and the change feed, which is woken by its end.
 pub(super) struct Named {
-    /// The change feed.
-    pub wake: Arc<Notify>,
-    pub observer: Arc<dyn Observer>,
     pub begun: Instant,
+    pub wake: Arc<Notify>,
 }
 
 pub(super) enum Connection {
@@ -77,11 +76,16 @@ impl Tx {
             Connection::Sqlite(transaction) => transaction.commit().await,
             Connection::Postgres(transaction) => transaction.commit().await,
         };
-        if let Some(Named { wake, observer, begun }) = named {
-            observer.database(DatabaseOperation::Write, begun.elapsed(), committed.is_ok());
+        if let Some(Named { wake, begun }) = named {
+            self.observer.database(DatabaseOperation::Write, begun.elapsed(), committed.is_ok());
             wake.notify_one();
         }
         Ok(committed?)
+    }
+
+    /// Tells of a statement that counts by itself.
+    pub(super) fn observe<T, E>(&self, operation: DatabaseOperation, started: Instant, result: &Result<T, E>) {
+        self.observer.database(operation, started.elapsed(), result.is_ok());
     }
 
     /// Puts a name to the changes of this transaction, for the triggers to read.

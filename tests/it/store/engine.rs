@@ -7,7 +7,7 @@ use std::time::Duration;
 use holdfast::domain::observer::Unobserved;
 use holdfast::store::{Options, Store};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -64,14 +64,19 @@ impl Fresh {
                 connection.execute(sql).await.unwrap().rows_affected()
             }
             Engine::Sqlite => {
-                let path = self.url.trim_start_matches("sqlite://");
-                let options = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(5));
-                let mut connection = options.connect().await.unwrap();
+                let mut connection = self.sqlite().await;
                 let done = connection.execute(sql).await.unwrap().rows_affected();
                 connection.close().await.unwrap();
                 done
             }
         }
+    }
+
+    /// A connection of somebody else to the file.
+    pub async fn sqlite(&self) -> SqliteConnection {
+        let path = self.url.trim_start_matches("sqlite://");
+        let options = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(5));
+        options.connect().await.unwrap()
     }
 
     /// One number.
@@ -83,8 +88,7 @@ impl Fresh {
                 sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
             }
             Engine::Sqlite => {
-                let path = self.url.trim_start_matches("sqlite://");
-                let mut connection = SqliteConnectOptions::new().filename(path).connect().await.unwrap();
+                let mut connection = self.sqlite().await;
                 sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
             }
         }

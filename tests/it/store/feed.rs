@@ -119,6 +119,21 @@ async fn our_own_changes_carry_our_name(#[case] engine: Engine) {
     assert_eq!(traces[0].actor, Actor::controller());
 }
 
+/// A name that somebody left in `tx_actor` ends with our next transaction, and never becomes ours.
+#[tokio::test]
+async fn a_name_that_was_left_behind_is_cleared() {
+    let (store, fresh) = Sqlite.store().await;
+    fresh.sql("INSERT INTO tx_actor (id, actor) VALUES (1, 'controller')").await;
+    let mut tx = store.write(&Actor::directory()).await.unwrap();
+    let (id, spec, owner) = all().remove(1);
+    tx.put(id, &spec, Some(&owner), at(1)).await.unwrap();
+    tx.commit().await.unwrap();
+    fresh.sql("UPDATE client SET display_name = 'theirs'").await;
+    let traces = store.read().await.unwrap().traces(Kind::OAuthClient, id, 0).await.unwrap();
+    let actors: Vec<&str> = traces.iter().map(|trace| trace.actor.as_str()).collect();
+    assert_eq!(actors, ["directory", "directory", "directory", "sql"]);
+}
+
 #[rstest]
 #[case(Sqlite)]
 #[case(Postgres)]

@@ -200,3 +200,28 @@ async fn too_many_waiting_are_refused_at_once() {
         assert_eq!(outcome.unwrap(), IssueOutcome::Recorded);
     }
 }
+
+/// A cut that heals at once is not felt by who waits for a token.
+#[tokio::test]
+async fn a_short_loss_of_connections_fails_no_issuance() {
+    let (store, fresh) = Postgres.store().await;
+    put_all(&store).await;
+    let template = issuance(&store, 0).await;
+    let mut locked = store.write(&Actor::controller()).await.unwrap();
+    locked.lock_entity(Kind::OAuthClient, "portal").await.unwrap();
+    let waiting: Vec<_> = (0..5)
+        .map(|number| {
+            let (store, asked) = (store.clone(), Issuance { jti: jti(number), ..template.clone() });
+            tokio::spawn(async move { store.issue(asked).await })
+        })
+        .collect();
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'holdfast'";
+    fresh.sql(kill).await;
+    for outcome in join_all(waiting).await {
+        assert_eq!(outcome.unwrap().unwrap(), IssueOutcome::Recorded);
+    }
+    assert!(locked.commit().await.is_err());
+    assert_eq!(fresh.number("SELECT count(*) FROM access_token").await, 5);
+}

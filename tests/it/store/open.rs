@@ -7,6 +7,7 @@ use holdfast::domain::observer::Unobserved;
 use holdfast::domain::{Actor, Kind};
 use holdfast::store::{Error, Options, Store};
 use rstest::rstest;
+use sqlx::Executor;
 
 use super::engine::Engine::{self, Postgres, Sqlite};
 use super::samples::put_all;
@@ -147,4 +148,35 @@ async fn connections_that_were_cut_are_replaced() {
     drop(tx);
     store.ping().await.unwrap();
     assert!(store.read().await.unwrap().entity(Kind::OAuthClient, "portal").await.unwrap().is_some());
+}
+
+/// A writer elsewhere that does not end: unavailable after the patience, and readers never wait.
+#[tokio::test]
+async fn a_busy_file_is_unavailable_and_recovers() {
+    let (store, fresh) = Sqlite.store().await;
+    put_all(&store).await;
+    let mut outsider = fresh.sqlite().await;
+    outsider.execute("BEGIN IMMEDIATE; UPDATE client SET display_name = 'theirs'").await.unwrap();
+    let refused = store.write(&Actor::controller()).await.err().unwrap();
+    assert!(refused.is_unavailable(), "{refused:?}");
+    assert!(store.read().await.unwrap().entity(Kind::OAuthClient, "portal").await.unwrap().is_some());
+    outsider.execute("ROLLBACK").await.unwrap();
+    store.write(&Actor::controller()).await.unwrap().commit().await.unwrap();
+}
+
+/// A restored copy counts its transactions anew: rows of before must not hide rows of now.
+#[tokio::test]
+async fn a_restored_database_begins_a_new_incarnation() {
+    let (store, fresh) = Postgres.store().await;
+    put_all(&store).await;
+    fresh.sql("UPDATE change SET xid = xid + 1000000000").await;
+    fresh.sql("UPDATE installation SET incarnation = incarnation").await;
+    assert_eq!(fresh.number("SELECT count(DISTINCT incarnation) FROM change").await, 1);
+    store.migrate().await.unwrap();
+    let _feed = super::engine::Feed::start(&store).await;
+    let mut receiver = store.subscribe();
+    fresh.sql("UPDATE client SET display_name = 'after'").await;
+    let changed = tokio::time::timeout(Duration::from_secs(1), receiver.recv()).await.unwrap().unwrap();
+    assert_eq!(changed.id, "portal");
+    assert_eq!(fresh.number("SELECT count(DISTINCT incarnation) FROM change").await, 2);
 }
