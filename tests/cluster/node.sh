@@ -17,6 +17,7 @@ network_down() {
   local pod
   awk -v d="$dir/" 'index($2, d) == 1 { print $2 }' /proc/mounts | sort -r | while read -r mount; do umount -l "$mount" || true; done
   ip netns del "$(cat "$dir/netns")" || true
+  if [ -d /var/log/containers ]; then find /var/log/containers -lname "$dir/*" -delete; fi
   for pod in $(ip netns list | awk '/^cni-/ { print $1 }'); do
     [ -n "$(ip netns pids "$pod")" ] || ip netns del "$pod" || true
   done
@@ -41,7 +42,7 @@ node_leave() { # with the kubelet gone nothing restarts what is stopped here
     "${runtime[@]}" delete "$task" || true
   done >/dev/null 2>&1
   for shim in /proc/[0-9]*; do
-    if tr '\0' ' ' < "$shim/cmdline" 2>/dev/null | grep -q -- "containerd-shim.* -address $dir/containerd.sock"; then
+    if { tr '\0' ' ' < "$shim/cmdline"; } 2>/dev/null | grep -q -- "containerd-shim.* -address $dir/containerd.sock"; then
       kill -9 "${shim#/proc/}" 2>/dev/null || true
     fi
   done
@@ -63,7 +64,7 @@ node_files() {
   cat > "$dir/cni/10-bridge.conflist" <<J
 {"cniVersion": "0.4.0", "name": "pods", "plugins": [
   {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": false, "hairpinMode": true,
-   "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.244.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
+   "ipam": {"type": "host-local", "dataDir": "$dir/cni-addresses", "ranges": [[{"subnet": "10.244.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
   {"type": "portmap", "capabilities": {"portMappings": true}}]}
 J
   # restrict_oom_score_adj: inside a sandbox the score may not be lowered, and without it no container starts.
@@ -92,6 +93,7 @@ authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {c
 authorization: {mode: Webhook}
 clusterDomain: cluster.local
 resolvConf: $dir/resolv.conf
+podLogsDir: $dir/pods
 evictionHard: {memory.available: 50Mi, nodefs.available: 1%, imagefs.available: 1%}
 Y
   cat > "$dir/proxy.yaml" <<Y
