@@ -26,6 +26,7 @@ use crate::domain::{
 use crate::store::{self, Store, Tx};
 
 pub use edit::{Edited, Listed};
+pub use note::field_path;
 pub use remove::Removed;
 pub use secret::{Held, SecretStep};
 

@@ -4,6 +4,7 @@
 mod chart;
 mod cli;
 mod config;
+mod controller;
 mod crd;
 mod provision;
 mod seal;

@@ -1,0 +1,187 @@
+//! What the watches have seen: objects by kind and namespace, Secrets and Namespaces as metadata only.
+
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::core::{NamespaceResourceScope, PartialObjectMeta};
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{ObjectRef, Store, store};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+
+use crate::crd;
+use crate::domain::{Kind, OwnerKey};
+use crate::manifest::{Object, ObjectKey};
+
+use super::index::Index;
+
+/// One of our kinds as kube sees it.
+pub(super) trait Watched:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + std::fmt::Debug
+    + DeserializeOwned
+    + Into<Object>
+    + Send
+    + Sync
+    + 'static
+{
+    const KIND: Kind;
+}
+
+impl Watched for crd::ResourceServer {
+    const KIND: Kind = Kind::ResourceServer;
+}
+
+impl Watched for crd::OAuthClient {
+    const KIND: Kind = Kind::OAuthClient;
+}
+
+impl Watched for crd::Provider {
+    const KIND: Kind = Kind::Provider;
+}
+
+/// The objects of one kind in one watched namespace, or in all.
+struct Lane<K: Watched> {
+    namespace: Option<String>,
+    objects: Store<K>,
+    wake: UnboundedSender<ObjectRef<K>>,
+}
+
+/// The other end of a lane, which its controller consumes.
+pub(super) struct Inlet<K: Watched> {
+    pub api: Api<K>,
+    pub objects: Store<K>,
+    pub writer: Writer<K>,
+    pub woken: UnboundedReceiver<ObjectRef<K>>,
+}
+
+struct Lanes<K: Watched>(Vec<Lane<K>>);
+
+impl<K: Watched> Lanes<K> {
+    /// One lane for each namespace, or one for all when the list is empty.
+    fn new(client: &Client, namespaces: &[String]) -> (Self, Vec<Inlet<K>>) {
+        let scopes: Vec<Option<String>> = match namespaces {
+            [] => vec![None],
+            list => list.iter().cloned().map(Some).collect(),
+        };
+        let lane = |namespace: Option<String>| {
+            let (objects, writer) = store();
+            let (wake, woken) = unbounded();
+            let api = match &namespace {
+                Some(namespace) => Api::namespaced(client.clone(), namespace),
+                None => Api::all(client.clone()),
+            };
+            (Lane { namespace, objects: objects.clone(), wake }, Inlet { api, objects, writer, woken })
+        };
+        let (lanes, inlets) = scopes.into_iter().map(lane).unzip();
+        (Self(lanes), inlets)
+    }
+
+    fn of(&self, namespace: &str) -> Option<&Lane<K>> {
+        self.0.iter().find(|lane| lane.namespace.as_deref().is_none_or(|watched| watched == namespace))
+    }
+
+    fn wake(&self, namespace: &str, name: &str) {
+        if let Some(lane) = self.of(namespace) {
+            // a lane whose controller is gone needs no waking
+            let _ = lane.wake.unbounded_send(ObjectRef::new(name).within(namespace));
+        }
+    }
+
+    fn wake_all(&self) {
+        for lane in &self.0 {
+            for object in lane.objects.state() {
+                let _ = lane.wake.unbounded_send(ObjectRef::from_obj(&*object));
+            }
+        }
+    }
+
+    fn get(&self, namespace: &str, name: &str) -> Option<Object> {
+        let object = self.of(namespace)?.objects.get(&ObjectRef::new(name).within(namespace))?;
+        Some((*object).clone().into())
+    }
+}
+
+/// Everything that was seen, and the way to have an object looked at again.
+pub(super) struct Caches {
+    resource_servers: Lanes<crd::ResourceServer>,
+    clients: Lanes<crd::OAuthClient>,
+    providers: Lanes<crd::Provider>,
+    pub index: Index,
+    /// `None` where only listed namespaces are watched.
+    namespaces: Option<Store<PartialObjectMeta<Namespace>>>,
+    secrets: Vec<Store<PartialObjectMeta<Secret>>>,
+}
+
+/// The inlets of all kinds.
+pub(super) struct Inlets {
+    pub resource_servers: Vec<Inlet<crd::ResourceServer>>,
+    pub clients: Vec<Inlet<crd::OAuthClient>>,
+    pub providers: Vec<Inlet<crd::Provider>>,
+    pub namespaces: Option<Writer<PartialObjectMeta<Namespace>>>,
+    /// By namespace; `None` = all.
+    pub secrets: Vec<(Option<String>, Writer<PartialObjectMeta<Secret>>)>,
+}
+
+impl Caches {
+    pub(super) fn new(client: &Client, watched: &[String]) -> (Self, Inlets) {
+        let (resource_servers, servers) = Lanes::new(client, watched);
+        let (clients, oauth_clients) = Lanes::new(client, watched);
+        let (providers, oauth_providers) = Lanes::new(client, watched);
+        let (namespaces, namespaces_writer) = if watched.is_empty() { Some(store()).unzip() } else { (None, None) };
+        let scopes = clients.0.iter().map(|lane| lane.namespace.clone());
+        let (secrets, secret_writers) = scopes
+            .map(|scope| {
+                let (reader, writer) = store();
+                (reader, (scope, writer))
+            })
+            .unzip();
+        let inlets = Inlets {
+            resource_servers: servers,
+            clients: oauth_clients,
+            providers: oauth_providers,
+            namespaces: namespaces_writer,
+            secrets: secret_writers,
+        };
+        let index = Index::default();
+        (Self { resource_servers, clients, providers, index, namespaces, secrets }, inlets)
+    }
+
+    /// Has one object looked at soon.
+    pub(super) fn wake(&self, key: &OwnerKey) {
+        match key.kind {
+            Kind::ResourceServer => self.resource_servers.wake(&key.namespace, &key.name),
+            Kind::OAuthClient => self.clients.wake(&key.namespace, &key.name),
+            Kind::Provider => self.providers.wake(&key.namespace, &key.name),
+        }
+    }
+
+    /// Has every object looked at soon.
+    pub(super) fn wake_all(&self) {
+        self.resource_servers.wake_all();
+        self.clients.wake_all();
+        self.providers.wake_all();
+    }
+
+    /// An object as the watch has it.
+    pub(super) fn object(&self, kind: Kind, key: &ObjectKey) -> Option<Object> {
+        match kind {
+            Kind::ResourceServer => self.resource_servers.get(&key.namespace, &key.name),
+            Kind::OAuthClient => self.clients.get(&key.namespace, &key.name),
+            Kind::Provider => self.providers.get(&key.namespace, &key.name),
+        }
+    }
+
+    /// The metadata of a namespace, where namespaces are watched and it was seen.
+    pub(super) fn namespace(&self, name: &str) -> Option<kube::api::ObjectMeta> {
+        let found = self.namespaces.as_ref()?.get(&ObjectRef::new(name))?;
+        Some(found.metadata.clone())
+    }
+
+    /// The resourceVersion of one of our own Secrets.
+    pub(super) fn secret_version(&self, namespace: &str, name: &str) -> Option<String> {
+        let reference = ObjectRef::new(name).within(namespace);
+        let found = self.secrets.iter().find_map(|store| store.get(&reference))?;
+        found.metadata.resource_version.clone()
+    }
+}

@@ -1,0 +1,144 @@
+//! What each reference of an object leads to: Found, Missing, NotPermitted or Unreadable.
+//!
+//! Fails only when the API fails; a missing reference is a normal state, in which the object waits.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::Api;
+use kube::api::ObjectMeta;
+
+use crate::crd::common::REFERENCED_LABEL;
+use crate::crd::reference::AllowedNamespaces;
+use crate::domain::{Kind, OwnerKey, SecretText};
+use crate::manifest::{Needs, Object, ObjectKey, References, Resolved, SecretKey, permits};
+
+use super::context::Context;
+use super::error::{Error, is_forbidden, kube_error};
+use super::secret::is_made_here;
+
+/// The object's namespace: what proves its identity, and what selectors match.
+struct Place<'a> {
+    name: &'a str,
+    labels: BTreeMap<String, String>,
+}
+
+pub(super) async fn dereference(context: &Context, object: &Object, needs: &Needs) -> Result<References, Error> {
+    let metadata = namespace(context, object.namespace()).await?;
+    let namespace_uid = metadata.uid.ok_or(Error::Anonymous("uid"))?;
+    let place = Place { name: object.namespace(), labels: metadata.labels.unwrap_or_default() };
+    let objects = |kind: Kind, keys: &BTreeMap<ObjectKey, String>| {
+        keys.keys().map(|key| (key.clone(), find(context, kind, key, &place))).collect()
+    };
+    Ok(References {
+        namespace_uid,
+        resource_servers: objects(Kind::ResourceServer, &needs.resource_servers),
+        clients: objects(Kind::OAuthClient, &needs.clients),
+        providers: objects(Kind::Provider, &needs.providers),
+        secrets: secrets(context, object.namespace(), needs).await?,
+    })
+}
+
+/// The namespace from the watch, else live.
+async fn namespace(context: &Context, name: &str) -> Result<ObjectMeta, Error> {
+    if let Some(seen) = context.caches.namespace(name) {
+        return Ok(seen);
+    }
+    let api: Api<Namespace> = Api::all(context.client.clone());
+    Ok(api.get_metadata(name).await.map_err(kube_error("read the namespace"))?.metadata)
+}
+
+/// An object's id, from the policy in force: an object that was not applied yet is as good as missing.
+fn find(context: &Context, kind: Kind, key: &ObjectKey, from: &Place<'_>) -> Resolved<String> {
+    let owner = OwnerKey::new(kind, &key.namespace, &key.name);
+    let (id, allowed) = match kind {
+        Kind::ResourceServer => {
+            let Some(entry) = context.provisioner.resource_server(&owner) else { return Resolved::Missing };
+            let allowed = serde_json::from_value(entry.resource_server.allowed_namespaces.clone()).unwrap_or_default();
+            (entry.id.clone(), allowed)
+        }
+        Kind::OAuthClient | Kind::Provider => {
+            let id = match kind {
+                Kind::OAuthClient => context.provisioner.client_id(&owner),
+                _ => context.provisioner.provider_id(&owner),
+            };
+            let (Some(id), Some(object)) = (id, context.caches.object(kind, key)) else { return Resolved::Missing };
+            (id, object.allowed_namespaces().clone())
+        }
+    };
+    let allowed: AllowedNamespaces = allowed;
+    if permits(&allowed, &key.namespace, from.name, &from.labels) {
+        Resolved::Found(id)
+    } else {
+        Resolved::NotPermitted
+    }
+}
+
+async fn secrets(
+    context: &Context,
+    namespace: &str,
+    needs: &Needs,
+) -> Result<BTreeMap<SecretKey, Resolved<SecretText>>, Error> {
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    let mut resolved = BTreeMap::new();
+    for key in needs.secrets.keys() {
+        let value = match api.get_opt(&key.name).await {
+            Ok(None) => Resolved::Missing,
+            Ok(Some(secret)) => value(&secret, &key.key),
+            Err(error) if is_forbidden(&error) => Resolved::Unreadable,
+            Err(error) => return Err(kube_error("read a Secret")(error)),
+        };
+        resolved.insert(key.clone(), value);
+    }
+    Ok(resolved)
+}
+
+/// A Secret is used only when its owner labelled it for that, and never when it is the operator's own.
+fn value(secret: &Secret, key: &str) -> Resolved<SecretText> {
+    let label = secret.metadata.labels.as_ref().and_then(|labels| labels.get(REFERENCED_LABEL));
+    if label.map(String::as_str) != Some("true") || is_made_here(secret) {
+        return Resolved::NotPermitted;
+    }
+    let Some(bytes) = secret.data.as_ref().and_then(|data| data.get(key)) else { return Resolved::Missing };
+    match std::str::from_utf8(&bytes.0) {
+        Ok(text) => Resolved::Found(SecretText::new(text)),
+        Err(_) => Resolved::Unreadable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::controller::secret::OWNER_ANNOTATION;
+
+    fn secret(label: Option<&str>, made_here: bool) -> Secret {
+        let map = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
+        Secret {
+            metadata: ObjectMeta {
+                labels: label.map(|value| map(REFERENCED_LABEL, value)),
+                annotations: made_here.then(|| map(OWNER_ANNOTATION, "OAuthClient/a/b")),
+                ..ObjectMeta::default()
+            },
+            data: Some(BTreeMap::from([("k".to_owned(), ByteString(b"value".to_vec()))])),
+            ..Secret::default()
+        }
+    }
+
+    #[rstest]
+    #[case(Some("true"), false, true)]
+    #[case(Some("false"), false, false)]
+    #[case(None, false, false)]
+    #[case(Some("true"), true, false)]
+    fn a_secret_is_used_only_with_its_owners_word(
+        #[case] label: Option<&str>,
+        #[case] made_here: bool,
+        #[case] used: bool,
+    ) {
+        let value = value(&secret(label, made_here), "k");
+        assert_eq!(value.found().map(SecretText::expose), used.then_some("value"));
+        assert_eq!(matches!(value, Resolved::NotPermitted), !used);
+    }
+}

@@ -1,0 +1,94 @@
+//! What can go wrong with the API server or below; every one of these is tried again.
+
+use kube::core::Status;
+use kube::runtime::watcher;
+
+use crate::provision;
+
+/// An error of the infrastructure, never of an object: that would be a condition.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server refused or could not be reached.
+    #[error("failed to {doing}")]
+    Kubernetes { doing: &'static str, source: Box<kube::Error> },
+    #[error("failed to provision")]
+    Provision(#[from] provision::Error),
+    /// An object without a name, namespace or uid: not from an API server.
+    #[error("failed to identify an object without {0}")]
+    Anonymous(&'static str),
+    #[error("failed to write the status as JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Error {
+    /// Another leader took over: nothing may be written any more.
+    pub fn is_fenced(&self) -> bool {
+        matches!(self, Self::Provision(error) if error.is_fenced())
+    }
+
+    /// The message with those of its causes, for one log line.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        if let Self::Kubernetes { source, .. } = self {
+            // kube's own message repeats the whole Status in debug form
+            return match status(source) {
+                Some(status) => format!("{text}: {} ({})", status.message, status.code),
+                None => format!("{text}: the API server could not be reached"),
+            };
+        }
+        let mut next = std::error::Error::source(self);
+        while let Some(error) = next {
+            text = format!("{text}: {error}");
+            next = error.source();
+        }
+        text
+    }
+}
+
+/// Names what was being done when the API server failed.
+pub(super) fn kube_error(doing: &'static str) -> impl FnOnce(kube::Error) -> Error {
+    move |source| Error::Kubernetes { doing, source: Box::new(source) }
+}
+
+/// What the API server answered, if it did.
+pub(super) fn status(error: &kube::Error) -> Option<&Status> {
+    match error {
+        kube::Error::Api(status) => Some(status),
+        _ => None,
+    }
+}
+
+fn has_code(error: &kube::Error, code: u16) -> bool {
+    status(error).is_some_and(|status| status.code == code)
+}
+
+pub(super) fn is_conflict(error: &kube::Error) -> bool {
+    has_code(error, 409)
+}
+
+pub(super) fn is_forbidden(error: &kube::Error) -> bool {
+    has_code(error, 403)
+}
+
+pub(super) fn is_not_found(error: &kube::Error) -> bool {
+    has_code(error, 404)
+}
+
+pub(super) fn is_invalid(error: &kube::Error) -> bool {
+    has_code(error, 422)
+}
+
+/// What broke a watch, in one line.
+pub(super) fn watch_message(error: &watcher::Error) -> String {
+    let cause = match error {
+        watcher::Error::InitialListFailed(cause)
+        | watcher::Error::WatchStartFailed(cause)
+        | watcher::Error::WatchFailed(cause) => cause,
+        watcher::Error::WatchError(status) => return format!("{} ({})", status.message, status.code),
+        watcher::Error::NoResourceVersion => return "the list has no resourceVersion".to_owned(),
+    };
+    match status(cause) {
+        Some(status) => format!("{} ({})", status.message, status.code),
+        None => "the API server could not be reached".to_owned(),
+    }
+}

@@ -1,0 +1,107 @@
+//! What one reconcile found out: everything that status, Events, the log line and the metric are made from.
+
+use crate::crd::resource_server::Lifecycle;
+use crate::domain::{Desired, Reason, Spec};
+use crate::manifest::{Invalid, Object, Policy, References, Unresolved, resource_server, unresolved};
+use crate::provision::{Applied, Done, Refused, SecretState};
+
+/// The end of one walk.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Outcome {
+    pub unresolved: Vec<Unresolved>,
+    /// Whether a resource server is meant to be live, and what keeps it from it; `None` for the other kinds.
+    pub launch: Option<Launch>,
+    /// What the object asks for; `None` when it is invalid.
+    pub desired: Option<Box<Desired>>,
+    pub verdict: Verdict,
+    pub secret: Published,
+}
+
+/// What became of the policy.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Verdict {
+    Applied(Box<Done>),
+    Refused(Refused),
+    /// The spec says something that cannot be; the last good revision stays in force.
+    Invalid(Invalid),
+    /// The database could not be reached; tried again soon.
+    Unavailable,
+}
+
+/// Whether tokens are to be issued for a resource server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Launch {
+    Draft,
+    /// Meant to be live; what blocks it, empty = it is.
+    Live(Vec<String>),
+}
+
+/// Where the generated Secret stands.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Published {
+    /// The object has no generated Secret.
+    Unwanted,
+    /// It was not looked at, because the policy is not in force or reconciliation is paused.
+    Untouched,
+    Settled(SecretState),
+    /// The Secret is somebody else's, or a field of it is.
+    Conflict(String),
+    /// The Secret cannot be read or written.
+    Unusable(String),
+}
+
+impl Outcome {
+    /// Before anything was applied.
+    pub(super) fn of(object: &Object, references: &References, policy: &Policy, verdict: Verdict) -> Self {
+        let launch = match object {
+            Object::ResourceServer(object) if object.spec.lifecycle == Lifecycle::Draft => Some(Launch::Draft),
+            Object::ResourceServer(object) => {
+                Some(Launch::Live(resource_server::activation_failures(object, references, policy)))
+            }
+            Object::OAuthClient(_) | Object::Provider(_) => None,
+        };
+        let unresolved = unresolved(object, references);
+        Self { unresolved, launch, desired: None, verdict, secret: Published::Untouched }
+    }
+
+    pub(super) fn done(&self) -> Option<&Done> {
+        match &self.verdict {
+            Verdict::Applied(done) => Some(done),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.desired.as_ref().is_some_and(|desired| desired.paused)
+    }
+
+    pub(super) fn spec(&self) -> Option<&Spec> {
+        self.desired.as_ref().map(|desired| &desired.spec)
+    }
+
+    /// The secret as it now is: after publishing, else as the database has it.
+    pub(super) fn secret_state(&self) -> Option<&SecretState> {
+        match &self.secret {
+            Published::Settled(state) => Some(state),
+            _ => self.done().map(|done| &done.secret),
+        }
+    }
+}
+
+impl From<Applied> for Verdict {
+    fn from(applied: Applied) -> Self {
+        match applied {
+            Applied::Done(done) => Self::Applied(done),
+            Applied::Refused(refused) => Self::Refused(refused),
+        }
+    }
+}
+
+/// The Event that goes with a condition's reason, where there is one.
+pub(super) fn event_reason(condition_reason: &str) -> Option<Reason> {
+    match condition_reason {
+        "Conflict" => Some(Reason::OwnershipConflict),
+        "Resolved" => Some(Reason::RefsResolved),
+        other => Reason::parse(other),
+    }
+}

@@ -1,0 +1,90 @@
+//! Turns what happened elsewhere into the objects that have to be looked at again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::policy::Changed;
+use crate::manifest::Object;
+
+use super::cleanup::release;
+use super::context::Context;
+use super::error::Error;
+use super::index::Target;
+use super::watch::Seen;
+
+/// Routes every change until the term ends.
+pub(super) async fn route(
+    context: Arc<Context>,
+    mut seen: UnboundedReceiver<Seen>,
+    mut changes: broadcast::Receiver<Changed>,
+    stop: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            change = changes.recv() => match change {
+                Ok(change) => changed(&context, &change),
+                Err(RecvError::Lagged(_)) => context.caches.wake_all(),
+                Err(RecvError::Closed) => return,
+            },
+            event = seen.recv() => match event {
+                Some(Seen::Gone(object)) => drop(tokio::spawn(gone(Arc::clone(&context), *object, stop.clone()))),
+                Some(event) => noticed(&context, event),
+                None => return,
+            },
+        }
+    }
+}
+
+/// A policy row changed, whoever did it: its object looks whether that is drift, its referrers what it means for them.
+fn changed(context: &Context, change: &Changed) {
+    if let Some(owner) = &change.owner {
+        context.caches.wake(owner);
+        wake_referrers(context, &Target::Object(owner.clone()));
+    }
+    context.blocked().iter().for_each(|waiting| context.caches.wake(waiting));
+}
+
+fn noticed(context: &Context, event: Seen) {
+    match event {
+        Seen::Object(key) => wake_referrers(context, &Target::Object(key)),
+        Seen::Secret(key, owner) => {
+            if let Some(owner) = owner {
+                context.caches.wake(&owner);
+            }
+            wake_referrers(context, &Target::Secret(key));
+        }
+        Seen::Namespace(name) => {
+            context.caches.index.in_namespace(&name).iter().for_each(|owner| context.caches.wake(owner));
+        }
+        Seen::Gone(_) => {}
+    }
+}
+
+fn wake_referrers(context: &Context, target: &Target) {
+    context.caches.index.referrers(target).iter().for_each(|owner| context.caches.wake(owner));
+}
+
+/// An object that went without a finalizer has its row released, however often that has to be tried.
+async fn gone(context: Arc<Context>, object: Object, stop: CancellationToken) {
+    let mut wait = Duration::from_secs(1);
+    while let Err(error) = release(&context, &object).await {
+        if error.is_fenced() {
+            context.fenced.cancel();
+            return;
+        }
+        told(&object, &error);
+        if stop.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+            return;
+        }
+        wait = (wait * 2).min(Duration::from_secs(60));
+    }
+}
+
+fn told(object: &Object, error: &Error) {
+    tracing::warn!(event = "reconcile_failed", owner = %object.key(), error = error.chain());
+}

@@ -1,0 +1,181 @@
+//! The watches of one term of leadership, and the controllers that they feed.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::core::PartialObjectMeta;
+use kube::runtime::controller::Controller;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::{Predicate, WatchStreamExt, controller, predicates};
+use kube::{Api, Resource, ResourceExt};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::sync::CancellationToken;
+
+use crate::crd::common::{DELETION_POLICY_ANNOTATION, REFERENCED_LABEL};
+use crate::domain::{Kind, OwnerKey};
+use crate::manifest::{Object, ObjectKey};
+
+use super::cache::{Inlet, Inlets, Watched};
+use super::context::Context;
+use super::reconcile::{reconcile, retry};
+use super::secret::{MANAGED_LABEL, OWNER_ANNOTATION};
+
+/// Objects of one kind that are looked at at the same time.
+const CONCURRENCY: u16 = 8;
+
+/// What a watch has seen that concerns others.
+pub(super) enum Seen {
+    /// A client or provider whose spec changed: those that refer to it look again.
+    Object(OwnerKey),
+    /// An object is gone from the API server.
+    Gone(Box<Object>),
+    /// A Secret came, changed or went; with the object it says it belongs to.
+    Secret(ObjectKey, Option<OwnerKey>),
+    /// The labels of a namespace changed.
+    Namespace(String),
+}
+
+/// Every watch and controller, each to be run until `stop`.
+pub(super) fn tasks(
+    context: &Arc<Context>,
+    inlets: Inlets,
+    seen: &UnboundedSender<Seen>,
+    stop: &CancellationToken,
+) -> Vec<BoxFuture<'static, ()>> {
+    let mut tasks = Vec::new();
+    tasks.extend(inlets.resource_servers.into_iter().map(|inlet| serve(inlet, context, seen, stop)));
+    tasks.extend(inlets.clients.into_iter().map(|inlet| serve(inlet, context, seen, stop)));
+    tasks.extend(inlets.providers.into_iter().map(|inlet| serve(inlet, context, seen, stop)));
+    tasks.extend(inlets.namespaces.map(|writer| namespaces(context, writer, seen, stop)));
+    for (scope, writer) in inlets.secrets {
+        let api: Api<PartialObjectMeta<Secret>> = match scope {
+            Some(namespace) => Api::namespaced(context.client.clone(), &namespace),
+            None => Api::all(context.client.clone()),
+        };
+        let managed = secrets(api.clone(), &format!("{}={}", MANAGED_LABEL.0, MANAGED_LABEL.1)).reflect(writer);
+        tasks.push(notice(managed.touched_objects().boxed(), seen, stop));
+        let referenced = secrets(api, &format!("{REFERENCED_LABEL}=true"));
+        tasks.push(notice(referenced.touched_objects().boxed(), seen, stop));
+    }
+    tasks
+}
+
+/// The controller of one kind in one watched namespace, or in all.
+fn serve<K: Watched>(
+    inlet: Inlet<K>,
+    context: &Arc<Context>,
+    seen: &UnboundedSender<Seen>,
+    stop: &CancellationToken,
+) -> BoxFuture<'static, ()> {
+    let (metrics, gone, touched) = (Arc::clone(&context.metrics), seen.clone(), seen.clone());
+    let changed = predicates::generation.combine(predicates::finalizers).combine(deletion_annotation);
+    let objects = watcher(inlet.api, watcher::Config::default())
+        .default_backoff()
+        .modify(|object| object.managed_fields_mut().clear())
+        .reflect(inlet.writer)
+        .inspect(move |event| match event {
+            // nobody listens any more when the term is over
+            Ok(Event::Delete(object)) => drop(gone.send(Seen::Gone(Box::new(object.clone().into())))),
+            Ok(_) => {}
+            Err(error) => {
+                metrics.watch_error(K::KIND);
+                watch_failed(K::KIND.as_str(), error);
+            }
+        })
+        .applied_objects()
+        .predicate_filter(changed, Default::default())
+        .inspect_ok(move |object| {
+            if K::KIND != Kind::ResourceServer {
+                drop(touched.send(Seen::Object(key(object))));
+            }
+        });
+    Controller::for_stream(objects, inlet.objects)
+        .with_config(controller::Config::default().concurrency(CONCURRENCY))
+        .reconcile_on(inlet.woken)
+        .graceful_shutdown_on(stop.clone().cancelled_owned())
+        .run(
+            |object: Arc<K>, context| reconcile((*object).clone().into(), context).boxed(),
+            |object, error, context| retry(&key(&*object), error, &context),
+            Arc::clone(context),
+        )
+        .for_each(|_| futures::future::ready(()))
+        .boxed()
+}
+
+fn key<K: Watched>(object: &K) -> OwnerKey {
+    OwnerKey::new(K::KIND, object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// The annotation is read like a part of the spec, and changes no generation.
+fn deletion_annotation<K: Resource>(object: &K) -> Option<u64> {
+    let value = object.annotations().get(DELETION_POLICY_ANNOTATION);
+    Some(u64::from(value.is_some_and(|value| value == "Retain")))
+}
+
+type Metadata<K> = BoxStream<'static, watcher::Result<Event<PartialObjectMeta<K>>>>;
+
+fn secrets(api: Api<PartialObjectMeta<Secret>>, label: &str) -> Metadata<Secret> {
+    watcher(api, watcher::Config::default().labels(label))
+        .default_backoff()
+        .modify(|secret| secret.managed_fields_mut().clear())
+        .boxed()
+}
+
+fn notice(
+    secrets: BoxStream<'static, watcher::Result<PartialObjectMeta<Secret>>>,
+    seen: &UnboundedSender<Seen>,
+    stop: &CancellationToken,
+) -> BoxFuture<'static, ()> {
+    let seen = seen.clone();
+    let each = secrets.for_each(move |secret| {
+        match secret {
+            Ok(secret) => {
+                let owner = secret.annotations().get(OWNER_ANNOTATION).and_then(|owner| owner.parse().ok());
+                let key = ObjectKey::new(secret.namespace().unwrap_or_default(), secret.name_any());
+                drop(seen.send(Seen::Secret(key, owner)));
+            }
+            Err(error) => watch_failed("Secret", &error),
+        }
+        futures::future::ready(())
+    });
+    until(stop, each.boxed())
+}
+
+fn namespaces(
+    context: &Arc<Context>,
+    writer: Writer<PartialObjectMeta<Namespace>>,
+    seen: &UnboundedSender<Seen>,
+    stop: &CancellationToken,
+) -> BoxFuture<'static, ()> {
+    let (seen, api) = (seen.clone(), Api::<PartialObjectMeta<Namespace>>::all(context.client.clone()));
+    let each = watcher(api, watcher::Config::default())
+        .default_backoff()
+        .modify(|namespace| namespace.managed_fields_mut().clear())
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(predicates::labels, Default::default())
+        .for_each(move |namespace| {
+            match namespace {
+                Ok(namespace) => drop(seen.send(Seen::Namespace(namespace.name_any()))),
+                Err(error) => watch_failed("Namespace", &error),
+            }
+            futures::future::ready(())
+        });
+    until(stop, each.boxed())
+}
+
+fn until(stop: &CancellationToken, task: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
+    let stop = stop.clone();
+    async move {
+        let _ = stop.run_until_cancelled(task).await;
+    }
+    .boxed()
+}
+
+fn watch_failed(what: &'static str, error: &watcher::Error) {
+    tracing::warn!(event = "watch_failed", what, error = super::error::watch_message(error));
+}
