@@ -42,7 +42,6 @@ pub struct World {
 
 pub struct Operator {
     pub store: Store,
-    pub provisioner: Provisioner,
     pub board: Board,
     pub metrics: Arc<Metrics>,
     pub leadership: watch::Receiver<Option<Epoch>>,
@@ -92,7 +91,7 @@ impl World {
         let (stop, board, metrics) = (CancellationToken::new(), Board::default(), Metrics::new().unwrap());
         let parts = controller::Parts {
             client: self.client.clone(),
-            provisioner: provisioner.clone(),
+            provisioner,
             metrics: metrics.clone(),
             clock: Arc::new(SystemClock),
             settings: Settings {
@@ -114,7 +113,7 @@ impl World {
             async move { store.follow(stop).await }
         });
         let run = tokio::spawn(controller::run(parts, stop.clone()));
-        Operator { store, provisioner, board, metrics, leadership: follower, stop, tasks: vec![run, feed] }
+        Operator { store, board, metrics, leadership: follower, stop, tasks: vec![run, feed] }
     }
 
     fn resource(kind: &str) -> ApiResource {

@@ -1,0 +1,140 @@
+//! Changes behind the operator's back: found, told, corrected or kept.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::harness::{World, client, condition, eventually, resource_server};
+
+/// D1, D5: within a second, with the field and who did it.
+#[tokio::test]
+async fn a_change_by_sql_is_told_and_put_back() {
+    let world = World::new().await;
+    let operator = world.operator().await;
+    world.apply("ResourceServer", "mcp", resource_server("https://drift.example.com/mcp")).await;
+    let mut spec = client();
+    spec["grantTypes"] = json!(["authorization_code", "client_credentials"]);
+    spec["redirectURIs"] = json!(["https://portal.example.com/callback"]);
+    world.apply("OAuthClient", "portal", spec).await;
+    world.ready("OAuthClient", "portal").await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+
+    let started = Instant::now();
+    assert_eq!(world.sql("UPDATE client SET redirect_uris = '[\"https://evil.example.com/\"]'").await, 1);
+    let condition_of = async || condition(&world.get("OAuthClient", "portal").await, "Drifted");
+    eventually("the correction", async || {
+        let back = "SELECT count(*) FROM client WHERE redirect_uris LIKE '%portal.example.com%'";
+        (world.count(back).await == 1).then_some(())
+    })
+    .await;
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    let (path, note) = world.event("portal", "DriftDetected").await;
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert_eq!(path, "spec.redirectURIs");
+    assert!(note.contains("sql") && note.contains("evil.example.com"), "{note}");
+    world.event("portal", "DriftCorrected").await;
+    let drifted = eventually("the condition", async || {
+        let drifted = condition_of().await;
+        (drifted.reason == "DriftCorrected").then_some(drifted)
+    })
+    .await;
+    assert_eq!(drifted.status, "False");
+    assert!(drifted.message.contains("spec.redirectURIs") && drifted.message.contains("sql"), "{}", drifted.message);
+    let object = world.ready("OAuthClient", "portal").await;
+    assert_eq!(object.data["status"]["drift"]["fields"], json!(["spec.redirectURIs"]));
+    operator.stop().await;
+}
+
+/// D2: Warn tells and keeps; it is told once, also to a new operator.
+#[tokio::test]
+async fn warn_keeps_what_it_finds() {
+    let world = World::new().await;
+    let operator = world.operator().await;
+    let mut spec = resource_server("https://warn.example.com/mcp");
+    spec["driftPolicy"] = json!({"mode": "Warn"});
+    world.apply("ResourceServer", "mcp", spec.clone()).await;
+    world.ready("ResourceServer", "mcp").await;
+    world.sql("UPDATE scope SET risk = 'Low' WHERE name = 'invoices.write'").await;
+    let drifted = world.until("ResourceServer", "mcp", "Drifted", "True", "DriftDetected").await;
+    assert_eq!(condition(&drifted, "Ready").status, "True", "drift does not pull Ready down");
+    assert_eq!(drifted.data["status"]["drift"]["class"], "Security");
+    world.event("mcp", "DriftDetected").await;
+    assert_eq!(world.count("SELECT count(*) FROM scope WHERE risk = 'Low'").await, 2);
+    operator.stop().await;
+
+    let operator = world.operator().await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let told = world.events("mcp").await.iter().filter(|event| event.1 == "DriftDetected").count();
+    assert_eq!(told, 1);
+
+    // Enforce, later, corrects what Warn kept
+    spec["driftPolicy"] = json!({"mode": "Enforce"});
+    world.apply("ResourceServer", "mcp", spec).await;
+    world.until("ResourceServer", "mcp", "Drifted", "False", "DriftCorrected").await;
+    assert_eq!(world.count("SELECT count(*) FROM scope WHERE risk = 'Low'").await, 1);
+    operator.stop().await;
+}
+
+/// D3: a deleted row comes back with its id and its secret.
+#[tokio::test]
+async fn a_deleted_row_is_found_missing() {
+    let world = World::new().await;
+    let operator = world.operator().await;
+    world.apply("ResourceServer", "mcp", resource_server("https://missing.example.com/mcp")).await;
+    world.apply("OAuthClient", "portal", client()).await;
+    let object = world.ready("OAuthClient", "portal").await;
+    let id = object.data["status"]["clientID"].as_str().unwrap().to_owned();
+    let secret = world.secret("portal-oauth", "client_secret").await;
+    world.sql("DELETE FROM client").await;
+    world.event("portal", "DriftCorrected").await;
+    assert_eq!(world.count(&format!("SELECT count(*) FROM client WHERE id = '{id}'")).await, 1);
+    world.ready("OAuthClient", "portal").await;
+    assert_eq!(world.secret("portal-oauth", "client_secret").await, secret);
+    operator.stop().await;
+}
+
+/// D4: hashes that nobody issued do not last.
+#[tokio::test]
+async fn a_planted_hash_is_taken_away() {
+    let world = World::new().await;
+    let operator = world.operator().await;
+    world.apply("ResourceServer", "mcp", resource_server("https://planted.example.com/mcp")).await;
+    world.apply("OAuthClient", "portal", client()).await;
+    let object = world.ready("OAuthClient", "portal").await;
+    let id = object.data["status"]["clientID"].as_str().unwrap();
+    let planted = format!(
+        "INSERT INTO credential (id, principal, hash, state, issued_at) VALUES ('planted', '{id}', x'{}', 'current', 0)",
+        "ab".repeat(32)
+    );
+    world.sql(&planted).await;
+    let (_, note) = world.event("portal", "DriftDetected").await;
+    assert!(note.contains("secret"), "{note}");
+    eventually("the planted hash to go", async || {
+        (world.count("SELECT count(*) FROM credential WHERE id = 'planted'").await == 0).then_some(())
+    })
+    .await;
+    operator.stop().await;
+}
+
+/// D6: what the author changes is never drift.
+#[tokio::test]
+async fn a_spec_edit_is_never_drift() {
+    let world = World::new().await;
+    let operator = world.operator().await;
+    let mut spec = resource_server("https://edit.example.com/mcp");
+    world.apply("ResourceServer", "mcp", spec.clone()).await;
+    world.ready("ResourceServer", "mcp").await;
+    for name in ["one", "two", "three"] {
+        spec["displayName"] = name.into();
+        spec["scopes"] = json!([{"name": "a"}, {"name": name}]);
+        world.apply("ResourceServer", "mcp", spec.clone()).await;
+        world.ready("ResourceServer", "mcp").await;
+    }
+    world.event("mcp", "Updated").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let object = world.ready("ResourceServer", "mcp").await;
+    assert_eq!(condition(&object, "Drifted").reason, "NoDrift");
+    assert!(world.events("mcp").await.iter().all(|event| !event.1.starts_with("Drift")));
+    operator.stop().await;
+}
