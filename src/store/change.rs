@@ -11,7 +11,7 @@ use super::tx::{Tx, on, row};
 row!(TraceRow { sequence: i64, table_name: String, actor: String, at: i64 });
 
 impl Tx {
-    /// Who touched the entity, its items or its credentials after this sequence, in order.
+    /// Who touched the entity, its items, its credentials or what is remembered of it after this sequence, in order.
     pub async fn traces(&mut self, kind: Kind, id: &str, after: i64) -> Result<Vec<Trace>, Error> {
         // an empty entity id is a TRUNCATE of the table
         let sql = "SELECT sequence, table_name, actor, at FROM change

@@ -78,8 +78,7 @@ pub(super) async fn run(database: Database, mut queue: mpsc::Receiver<Waiting>) 
 /// Inserts the batch and answers each request; true when the database did its part.
 async fn answer(database: &Database, batch: Vec<Waiting>) -> bool {
     let rows: Vec<&Waiting> = batch.iter().collect();
-    let (inserted, again) = insert_patiently(database, &rows).await;
-    match inserted {
+    match insert_patiently(database, &rows).await {
         Ok(recorded) => {
             for waiting in batch {
                 let outcome = outcome(&recorded, &waiting);
@@ -96,11 +95,7 @@ async fn answer(database: &Database, batch: Vec<Waiting>) -> bool {
         // one row spoiled the statement: the others are none the worse for it
         Err(_) => {
             for waiting in batch {
-                let result = match insert(database, &[&waiting]).await {
-                    // it was committed by the attempt whose answer was lost: a new decision makes a new token
-                    Err(Error::Conflict { .. }) if again => Ok(IssueOutcome::Stale),
-                    result => result.map(|recorded| outcome(&recorded, &waiting)),
-                };
+                let result = insert(database, &[&waiting]).await.map(|recorded| outcome(&recorded, &waiting));
                 let _ = waiting.answer.send(result);
             }
             true
@@ -108,17 +103,16 @@ async fn answer(database: &Database, batch: Vec<Waiting>) -> bool {
     }
 }
 
-/// Tries again while the database is away for a moment only; true when it took more than one attempt.
-async fn insert_patiently(database: &Database, batch: &[&Waiting]) -> (Result<HashSet<Vec<u8>>, Error>, bool) {
+/// Tries again while the database is away for a moment only. What an attempt whose answer was lost has committed is
+/// not inserted twice, and so ends as Stale.
+async fn insert_patiently(database: &Database, batch: &[&Waiting]) -> Result<HashSet<Vec<u8>>, Error> {
     let started = Instant::now();
-    let mut again = false;
     loop {
         match insert(database, batch).await {
             Err(error) if error.is_unavailable() && started.elapsed() < PATIENCE => {
-                again = true;
                 tokio::time::sleep(PAUSE).await;
             }
-            result => return (result, again),
+            result => return result,
         }
     }
 }

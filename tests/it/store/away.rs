@@ -44,7 +44,7 @@ impl Gate {
     }
 }
 
-/// FT-01: what is known is served on, what must be written waits or is refused, and all of it heals.
+/// FT-12: what is known is served on, what must be written waits or is refused, and all of it heals.
 #[tokio::test]
 async fn the_snapshot_outlives_the_database() {
     let fresh = Postgres.fresh().await;

@@ -7,7 +7,7 @@ use rstest::rstest;
 use super::engine::Engine::{self, Postgres, Sqlite};
 use super::samples::{all, at, client, credential, put_all, resource_server};
 
-/// K1
+/// K1: policy in the database is what was applied.
 #[rstest]
 #[case(Sqlite)]
 #[case(Postgres)]

@@ -35,7 +35,7 @@ async fn followed(engine: Engine) -> (Store, Fresh, Feed, Receiver<Changed>) {
     (store, fresh, feed, receiver)
 }
 
-/// D1, D5
+/// K3, D5
 #[rstest]
 #[case(Sqlite, "sql")]
 #[case(Postgres, "sql:postgres")]
@@ -55,7 +55,7 @@ async fn a_change_by_sql_is_seen_within_a_second(#[case] engine: Engine, #[case]
     assert_eq!((traces[0].actor.as_str(), traces[0].table.as_str()), (actor, "client"));
 }
 
-/// D1
+/// K3
 #[tokio::test]
 async fn a_change_by_another_process_is_seen_within_a_second() {
     let (store, fresh, _feed, mut receiver) = followed(Sqlite).await;

@@ -9,7 +9,7 @@ use rstest::rstest;
 use super::engine::Engine::{self, Postgres, Sqlite};
 use super::samples::{all, at};
 
-/// K12
+/// K11, OV-6
 #[rstest]
 #[case(Sqlite)]
 #[case(Postgres)]

@@ -34,7 +34,7 @@ async fn issuance(store: &Store, number: u16) -> Issuance {
     }
 }
 
-/// K2
+/// IV-4
 #[rstest]
 #[case(Sqlite)]
 #[case(Postgres)]
@@ -53,7 +53,7 @@ async fn three_hundred_at_once_are_all_durable(#[case] engine: Engine) {
     assert_eq!((row.scope.as_str(), row.subject.as_str(), row.revoked_at), ("invoices.read", "portal", None));
 }
 
-/// mechanics §12: an acknowledged change of policy holds at once, also where the snapshot does not know of it.
+/// IV-3: an acknowledged change of policy holds at once, also where the snapshot does not know of it.
 #[rstest]
 #[case(Sqlite)]
 #[case(Postgres)]
@@ -201,7 +201,7 @@ async fn too_many_waiting_are_refused_at_once() {
     }
 }
 
-/// A cut that heals at once is not felt by who waits for a token.
+/// FT-12: a cut that heals at once is not felt by who waits for a token.
 #[tokio::test]
 async fn a_short_loss_of_connections_fails_no_issuance() {
     let (store, fresh) = Postgres.store().await;
