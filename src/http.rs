@@ -1,5 +1,6 @@
 //! The doors for requests: the public port, the admin port, the metrics port. Every answer is JSON, errors too.
 
+pub mod admin;
 mod extract;
 mod health;
 mod metrics;

@@ -1,0 +1,82 @@
+//! The admin port: bearer API keys for everything below `/admin`, metrics and health for everybody who reaches it.
+
+mod authenticate;
+mod patch;
+mod resources;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::FromRef;
+use axum::routing::{get, patch as on_patch};
+
+use super::health::{self, Health};
+use super::metrics::MetricsPage;
+use super::observe::Observatory;
+use super::public::finish;
+use super::respond;
+use crate::domain::outcome::StatusBoard;
+use crate::domain::owner::Kind;
+use crate::metrics::Metrics;
+use crate::oauth::{AuthorizationServer, Error};
+use crate::provision::Provisioner;
+
+/// What the admin port is made of.
+#[derive(Clone)]
+pub struct Parts {
+    pub server: AuthorizationServer,
+    pub provisioner: Provisioner,
+    /// Where the last word on each object is looked up.
+    pub board: Arc<dyn StatusBoard>,
+    pub metrics: MetricsPage,
+    pub health: Health,
+}
+
+impl FromRef<Parts> for AuthorizationServer {
+    fn from_ref(parts: &Parts) -> Self {
+        parts.server.clone()
+    }
+}
+
+impl FromRef<Parts> for Provisioner {
+    fn from_ref(parts: &Parts) -> Self {
+        parts.provisioner.clone()
+    }
+}
+
+impl FromRef<Parts> for Arc<dyn StatusBoard> {
+    fn from_ref(parts: &Parts) -> Self {
+        Arc::clone(&parts.board)
+    }
+}
+
+impl FromRef<Parts> for Arc<Metrics> {
+    fn from_ref(parts: &Parts) -> Self {
+        Arc::clone(&parts.metrics.metrics)
+    }
+}
+
+/// Everything on the admin port.
+///
+/// # Errors
+/// When the system's random source fails.
+pub fn router(parts: Parts) -> Result<Router, Error> {
+    let observatory = Observatory::new(Arc::clone(&parts.metrics.metrics), "", parts.server.nonce()?);
+    let others = health::router(parts.health.clone(), true).merge(parts.metrics.routes());
+    let router = Router::new()
+        .route("/admin/resources", get(resources::list))
+        .route("/admin/clients/{id}", on_patch(patch::client))
+        .route("/admin/resource-servers/{id}", on_patch(patch::resource_server))
+        .with_state(parts)
+        .merge(others)
+        .method_not_allowed_fallback(respond::wrong_method)
+        .fallback(respond::not_found);
+    Ok(finish(router, observatory))
+}
+
+const fn entity(kind: Kind) -> crate::metrics::Entity {
+    match kind {
+        Kind::OAuthClient => crate::metrics::Entity::Client,
+        Kind::ResourceServer | Kind::Provider => crate::metrics::Entity::ResourceServer,
+    }
+}
