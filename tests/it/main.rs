@@ -6,6 +6,8 @@ mod cli;
 mod config;
 mod controller;
 mod crd;
+mod http;
+mod oauth;
 mod provision;
 mod seal;
 mod store;

@@ -1,0 +1,4 @@
+//! The ports: administration, health, metrics, and errors that are always JSON.
+
+mod admin;
+mod ports;

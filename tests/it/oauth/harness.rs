@@ -1,0 +1,343 @@
+//! A server with a public and an admin port on loopback, some policy, and a clock that only a test moves.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use holdfast::domain::clock::EntropyUnavailable;
+use holdfast::domain::credential::CredentialState;
+use holdfast::domain::outcome::{ObjectStatus, StatusBoard};
+use holdfast::domain::{Actor, Clock, Credential, Entropy, Epoch, Kind, OwnerKey, SecretText, Spec};
+use holdfast::http::{Health, MetricsPage, admin, public, serve};
+use holdfast::metrics::Metrics;
+use holdfast::oauth::{AuthorizationServer, Parts};
+use holdfast::provision::{self, Provisioner};
+use holdfast::seal::{MasterKey, Sealer};
+use holdfast::store::{ApiKey, ApiRole, Options, Store};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+pub const ISSUER: &str = "https://auth.example.com";
+pub const BILLING: &str = "https://billing.example.com/mcp";
+
+pub struct Random;
+
+impl Entropy for Random {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyUnavailable> {
+        SystemRandom::new().fill(bytes).map_err(|_| EntropyUnavailable)
+    }
+}
+
+pub struct HandClock(Mutex<Timestamp>);
+
+impl HandClock {
+    pub fn advance(&self, seconds: i64) {
+        *self.0.lock().unwrap() += SignedDuration::from_secs(seconds);
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap()
+    }
+}
+
+struct Empty;
+
+impl StatusBoard for Empty {
+    fn statuses(&self) -> Vec<ObjectStatus> {
+        Vec::new()
+    }
+}
+
+pub struct Server {
+    pub store: Store,
+    pub clock: Arc<HandClock>,
+    pub metrics: Arc<Metrics>,
+    pub health: Health,
+    /// `http://127.0.0.1:port`
+    pub public: String,
+    pub admin: String,
+    pub http: reqwest::Client,
+    pub directory: Option<TempDir>,
+    _stop: DropGuard,
+}
+
+/// What differs between servers.
+pub struct Setup {
+    pub url: Option<String>,
+    pub issuer: String,
+    pub failures_per_minute: u32,
+    pub metrics: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { url: None, issuer: ISSUER.to_owned(), failures_per_minute: 10_000, metrics: true }
+    }
+}
+
+pub async fn server() -> Server {
+    Setup::default().start().await
+}
+
+pub fn sealer() -> Sealer {
+    let key = MasterKey::parse(&SecretText::new("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), "test").unwrap();
+    Sealer::new(&key, Arc::new(Random)).unwrap()
+}
+
+impl Setup {
+    pub async fn start(self) -> Server {
+        let metrics = Metrics::new().unwrap();
+        let (directory, url) = match self.url {
+            Some(url) => (None, url),
+            None => {
+                let directory = tempfile::tempdir().unwrap();
+                let url = format!("sqlite://{}", directory.path().join("holdfast.db").display());
+                (Some(directory), url)
+            }
+        };
+        let store = Store::open(&Options::new(url), metrics.clone()).await.unwrap();
+        store.migrate().await.unwrap();
+        seed(&store).await;
+        store.refresh().await.unwrap();
+        let clock = Arc::new(HandClock(Mutex::new(now())));
+        let stop = CancellationToken::new();
+        tokio::spawn({
+            let (store, stop) = (store.clone(), stop.clone());
+            async move { store.follow(stop).await }
+        });
+        let server = AuthorizationServer::new(Parts {
+            store: store.clone(),
+            sealer: sealer(),
+            issuer: self.issuer,
+            clock: clock.clone(),
+            entropy: Arc::new(Random),
+            failures_per_minute: self.failures_per_minute,
+            max_waiting: 64,
+        })
+        .await
+        .unwrap();
+        let (leads, leadership) = tokio::sync::watch::channel(Some(Epoch(0)));
+        let provisioner = Provisioner::new(provision::Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            entropy: Arc::new(Random),
+            observer: metrics.clone(),
+            leadership: leadership.clone(),
+            actor: Actor::controller(),
+        });
+        let health = Health::new(server.clone(), metrics.clone(), Some(leadership));
+        let page = MetricsPage { metrics: metrics.clone(), path: self.metrics.then(|| "/metrics".to_owned()) };
+        let public = public::router(server.clone(), metrics.clone(), health.clone()).unwrap();
+        let parts = admin::Parts { server, provisioner, board: Arc::new(Empty), metrics: page, health: health.clone() };
+        let public = listen(public, &stop).await;
+        let admin = listen(admin::router(parts).unwrap(), &stop).await;
+        tokio::spawn(async move { leads.closed().await });
+        let (http, stop) = (reqwest::Client::new(), stop.drop_guard());
+        Server { store, clock, metrics, health, public, admin, http, directory, _stop: stop }
+    }
+}
+
+async fn listen(router: axum::Router, stop: &CancellationToken) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(serve(listener, router, stop.clone()));
+    format!("http://{address}")
+}
+
+/// A moment that a UUIDv7 and every row can hold.
+pub fn now() -> Timestamp {
+    Timestamp::from_second(1_900_000_000).unwrap()
+}
+
+/// The secret of a principal.
+pub fn secret(id: &str) -> String {
+    format!("{id}.secret-0123456789_0123456789~0123456789")
+}
+
+pub fn resource_server(uri: &str, change: Value) -> Spec {
+    let mut value = json!({
+        "resourceURI": uri, "displayName": "Billing MCP", "lifecycle": "Live", "tokenSource": {"type": "Mint"},
+        "scopes": [
+            {"name": "invoices.read", "description": "Read", "risk": "Low", "upstream": ""},
+            {"name": "invoices.write", "description": "Write", "risk": "High", "upstream": ""},
+            {"name": "invoices.void", "description": "Void", "risk": "High", "upstream": ""}],
+        "tools": [], "roles": [], "defaultRole": null, "roleBindings": [],
+        "accessToken": {"format": "JWT", "signingAlgorithm": "ES256", "lifetimeSeconds": 900, "senderConstraint": "None"},
+        "allowedNamespaces": {"from": "Same"}, "dynamicClients": "Denied", "consent": "Required",
+        "exchange": {"mode": "Listed"}, "runtimeClients": [], "runtimeServiceAccounts": [], "connect": {}, "fronting": []
+    });
+    merge(&mut value, change);
+    Spec::ResourceServer(serde_json::from_value(value).unwrap())
+}
+
+pub fn client(change: Value) -> Spec {
+    let mut value = json!({
+        "displayName": "A client", "state": "Active", "grantTypes": ["client_credentials"], "redirectURIs": [],
+        "authenticationMethod": "ClientSecretBasic", "jwks": null, "jwksURI": null, "workloadIdentity": null,
+        "agent": null, "consent": "Required", "resources": [attached("rs_billing")],
+        "tokens": {"refreshLifetimeSeconds": 10, "refreshIdleSeconds": 5, "senderConstraint": "None"}
+    });
+    merge(&mut value, change);
+    Spec::Client(serde_json::from_value(value).unwrap())
+}
+
+fn attached(id: &str) -> Value {
+    json!({"name": id, "resourceServerID": id, "scopes": ["invoices.read", "invoices.write", "invoices.gone"]})
+}
+
+fn merge(target: &mut Value, change: Value) {
+    match (target, change) {
+        (Value::Object(target), Value::Object(change)) => {
+            change.into_iter().for_each(|(name, value)| merge(target.entry(name).or_insert(Value::Null), value));
+        }
+        (target, change) => *target = change,
+    }
+}
+
+pub fn credential(id: &str, secret: &str) -> Credential {
+    Credential {
+        id: id.to_owned(),
+        hash: SecretText::new(secret).hash(),
+        state: CredentialState::Current,
+        issued_at: now(),
+        retire_at: None,
+        last_used_at: None,
+    }
+}
+
+/// The policy of every test.
+fn policy() -> BTreeMap<&'static str, Spec> {
+    let resource = |name: &str, change| resource_server(&format!("https://{name}.example.com/mcp"), change);
+    let all = json!(["rs_billing", "rs_draft", "rs_eddsa", "rs_rsa", "rs_opaque", "rs_dpop"].map(attached));
+    BTreeMap::from([
+        ("rs_billing", resource_server(BILLING, json!({"runtimeClients": ["gateway"]}))),
+        ("rs_draft", resource("draft", json!({"lifecycle": "Draft"}))),
+        (
+            "rs_eddsa",
+            resource_server("https://eddsa.example.com", json!({"accessToken": {"signingAlgorithm": "EdDSA"}})),
+        ),
+        ("rs_rsa", resource("rsa", json!({"accessToken": {"signingAlgorithm": "RS256", "lifetimeSeconds": 60}}))),
+        ("rs_opaque", resource("opaque", json!({"accessToken": {"format": "Opaque"}}))),
+        ("rs_dpop", resource("dpop", json!({"accessToken": {"senderConstraint": "DPoPRequired"}}))),
+        ("reporter", client(json!({}))),
+        ("another", client(json!({}))),
+        ("multi", client(json!({"resources": all}))),
+        ("poster", client(json!({"authenticationMethod": "ClientSecretPost"}))),
+        ("suspended", client(json!({"state": "Suspended"}))),
+        ("browser", client(json!({"grantTypes": ["authorization_code"]}))),
+        ("gateway", client(json!({"resources": []}))),
+        ("keyed", client(json!({"authenticationMethod": "PrivateKeyJWT"}))),
+        ("public", client(json!({"authenticationMethod": "None", "grantTypes": ["authorization_code"]}))),
+        ("odd+id", client(json!({}))),
+    ])
+}
+
+pub async fn seed(store: &Store) {
+    let mut tx = store.write(&Actor::controller()).await.unwrap();
+    let with_secret = |id: &str| !["public", "keyed"].contains(&id) && !id.starts_with("rs_");
+    for (id, spec) in policy() {
+        let owner = match spec.kind() {
+            Kind::ResourceServer => OwnerKey::new(Kind::ResourceServer, "billing", id.replace("rs_", "")),
+            kind => OwnerKey::new(kind, "web", id),
+        };
+        tx.put(id, &spec, Some(&owner), now()).await.unwrap();
+        if with_secret(id) || id == "rs_billing" || id == "rs_eddsa" {
+            tx.put_credential(id, &credential(&format!("cred-{id}"), &secret(id))).await.unwrap();
+        }
+    }
+    for (name, role) in [("anna", ApiRole::Admin), ("olga", ApiRole::Operator), ("vera", ApiRole::Viewer)] {
+        let key = ApiKey { name: name.to_owned(), role, created_at: now(), revoked_at: None };
+        tx.put_api_key(&key, &SecretText::new(secret(name)).hash()).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
+
+/// An answer, taken apart.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
+    }
+
+    pub fn error(&self) -> String {
+        self.json()["error"].as_str().unwrap_or_default().to_owned()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Answer { status, headers, text: response.text().await.unwrap() }
+}
+
+impl Server {
+    /// `POST` of a form by a client that authenticates with Basic.
+    pub async fn post_as(&self, id: &str, path: &str, form: &[(&str, &str)]) -> Answer {
+        let request = self.http.post(format!("{}{path}", self.public)).basic_auth(id, Some(secret(id)));
+        answer(request.form(form)).await
+    }
+
+    /// `POST` of a body as it is.
+    pub async fn post(&self, path: &str, authorization: Option<&str>, body: &str) -> Answer {
+        let request = self.http.post(format!("{}{path}", self.public));
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body(body.to_owned());
+        let request = match authorization {
+            Some(value) => request.header("authorization", value),
+            None => request,
+        };
+        answer(request).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        answer(self.http.get(format!("{}{path}", self.public))).await
+    }
+
+    /// A token for a client's only resource, or for the one that is named.
+    pub async fn token(&self, id: &str, resource: &str) -> String {
+        let form = [("grant_type", "client_credentials"), ("resource", resource)];
+        let answer = self.post_as(id, "/oauth/token", &form).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// What introspection tells `id` about a token.
+    pub async fn introspect(&self, id: &str, token: &str) -> Value {
+        let answer = self.post_as(id, "/oauth/introspect", &[("token", token)]).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+
+    /// Rows of issued tokens.
+    pub async fn tokens(&self) -> i64 {
+        let text = self.metrics.render().unwrap();
+        let line =
+            text.lines().find(|l| l.starts_with("holdfast_tokens_issued_total{grant_type=\"client_credentials\"}"));
+        line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// Changes policy as somebody else would, and waits for nothing.
+    pub async fn put(&self, id: &str, spec: &Spec) {
+        let mut tx = self.store.write(&Actor::controller()).await.unwrap();
+        tx.put(id, spec, None, now()).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    pub fn metric(&self, line: &str) -> bool {
+        self.metrics.render().unwrap().contains(line)
+    }
+}

@@ -1,0 +1,73 @@
+//! Signing keys: made once, never made again because a read failed.
+
+use std::sync::Arc;
+
+use holdfast::domain::observer::Unobserved;
+use holdfast::domain::{Actor, SecretText};
+use holdfast::oauth::{AuthorizationServer, Error, Parts};
+use holdfast::seal::{MasterKey, Sealer};
+use holdfast::store::{Options, Store};
+
+use super::harness::{Random, Server, now, sealer, server};
+
+struct Stopped;
+
+impl holdfast::domain::Clock for Stopped {
+    fn now(&self) -> jiff::Timestamp {
+        now()
+    }
+}
+
+async fn again(server: &Server, sealer: Sealer) -> Result<AuthorizationServer, Error> {
+    let path = server.directory.as_ref().unwrap().path().join("holdfast.db");
+    let store = Store::open(&Options::new(format!("sqlite://{}", path.display())), Arc::new(Unobserved)).await.unwrap();
+    let (clock, entropy) = (Arc::new(Stopped), Arc::new(Random));
+    let issuer = super::harness::ISSUER.to_owned();
+    AuthorizationServer::new(Parts { store, sealer, issuer, clock, entropy, failures_per_minute: 9, max_waiting: 9 })
+        .await
+}
+
+async fn kids(store: &Store) -> Vec<String> {
+    let keys = store.read().await.unwrap().signing_keys().await.unwrap();
+    keys.into_iter().map(|key| key.kid).collect()
+}
+
+/// Y-01, IV-6: a restart and a second replica have the same keys.
+#[tokio::test]
+async fn a_restart_keeps_the_keys() {
+    let server = server().await;
+    let before = server.get("/.well-known/jwks.json").await.text;
+    let (one, two) = tokio::join!(again(&server, sealer()), again(&server, sealer()));
+    for replica in [one, two] {
+        assert_eq!(replica.unwrap().jwks().bytes, before.as_bytes());
+    }
+    assert_eq!(kids(&server.store).await.len(), 3);
+}
+
+/// OV-3, Y-03: under another master key, or with a key that was tampered with, the server does not start and makes none.
+#[tokio::test]
+async fn a_key_that_cannot_be_read_is_never_replaced() {
+    let server = server().await;
+    let before = kids(&server.store).await;
+    let other = MasterKey::parse(&SecretText::new("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="), "test").unwrap();
+    let refused = again(&server, Sealer::new(&other, Arc::new(Random)).unwrap()).await;
+    assert!(matches!(refused.err(), Some(Error::Seal { .. })));
+    let mut tx = server.store.write(&Actor::controller()).await.unwrap();
+    let mut keys = tx.signing_keys().await.unwrap();
+    keys[0].sealed_private.truncate(20);
+    tx.put_signing_key(&keys[0]).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(matches!(again(&server, sealer()).await.err(), Some(Error::Seal { .. })));
+    assert_eq!(kids(&server.store).await, before);
+}
+
+/// Y-03: no private key in the database in clear.
+#[tokio::test]
+async fn private_keys_are_sealed() {
+    let server = server().await;
+    let keys = server.store.read().await.unwrap().signing_keys().await.unwrap();
+    for key in keys {
+        assert!(!key.public_jwk.contains("\"d\""));
+        assert_eq!(key.sealed_private[0], 1, "the seal's layout, not DER's SEQUENCE");
+    }
+}
