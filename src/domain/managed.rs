@@ -28,7 +28,7 @@ pub struct Managed {
     pub correction: Option<Correction>,
     /// The change sequence up to which actors are accounted for.
     pub settled: i64,
-    /// When `revokeIssuedBefore` was first stored with its present value, and that value.
+    /// The present value of `revokeIssuedBefore`, and when it was first stored.
     pub revoked_before: Option<(Timestamp, Timestamp)>,
     /// Set when the object was deleted: only the ids may come back.
     pub deleted_at: Option<Timestamp>,

@@ -1,6 +1,5 @@
 //! The table `managed`: what was applied for each owner, apart from the rows that it was applied to.
 
-use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -10,7 +9,7 @@ use crate::domain::owner::{Kind, Owner, OwnerKey};
 use crate::domain::spec::Spec;
 
 use super::Error;
-use super::time::{micros, optional, stamp};
+use super::time::{micros, optional};
 use super::tx::{Tx, on, row};
 
 /// The format of `last_applied` that this program writes.
@@ -39,8 +38,8 @@ row!(ManagedRow {
     drift: Option<String>,
     correction: Option<String>,
     settled: i64,
-    revoked_before: Option<i64>,
-    revoked_before_seen: Option<i64>,
+    revoked_before: Option<String>,
+    revoked_before_seen: Option<String>,
     deleted_at: Option<i64>,
 });
 
@@ -53,8 +52,10 @@ impl ManagedRow {
             "Retain" => DeletionPolicy::Retain,
             _ => return Err(corrupt()),
         };
-        let revoked_before = match (self.revoked_before_seen, self.revoked_before) {
-            (Some(seen), Some(value)) => Some((stamp(seen, corrupt)?, stamp(value, corrupt)?)),
+        let revoked_before = match (self.revoked_before, self.revoked_before_seen) {
+            (Some(value), Some(seen)) => {
+                Some((value.parse().map_err(|_| corrupt())?, seen.parse().map_err(|_| corrupt())?))
+            }
             _ => None,
         };
         Ok(Managed {
@@ -138,13 +139,13 @@ impl Tx {
         let drift = managed.drift.as_ref().map(print).transpose()?;
         let correction = managed.correction.as_ref().map(print).transpose()?;
         let credentials = print(&managed.credentials)?;
-        let (seen, before): (Option<Timestamp>, Option<Timestamp>) = managed.revoked_before.unzip();
+        let (before, seen) = managed.revoked_before.map(|(value, seen)| (value.to_string(), seen.to_string())).unzip();
         on!(self, c => sqlx::query(sql)
             .bind(key.kind.as_str()).bind(&key.namespace).bind(&key.name)
             .bind(&managed.owner.namespace_uid).bind(&managed.owner.object_uid).bind(&managed.entity_id)
             .bind(managed.deletion.as_str()).bind(FORMAT)
             .bind(&last_applied).bind(&credentials).bind(&drift).bind(&correction)
-            .bind(managed.settled).bind(micros(before)).bind(micros(seen)).bind(micros(managed.deleted_at))
+            .bind(managed.settled).bind(before).bind(seen).bind(micros(managed.deleted_at))
             .execute(c).await.map(drop))?;
         Ok(())
     }

@@ -37,7 +37,7 @@ fn managed() -> Managed {
             corrected: true,
         }),
         settled: 7,
-        revoked_before: Some((at(8), at(9))),
+        revoked_before: Some(("2026-01-01T00:00:00.123456789Z".parse().unwrap(), at(9))),
         deleted_at: None,
     }
 }

@@ -147,8 +147,9 @@ CREATE TABLE managed (
     drift TEXT,
     correction TEXT,
     settled BIGINT NOT NULL,
-    revoked_before BIGINT,
-    revoked_before_seen BIGINT,
+    -- RFC 3339, because the value is compared with what was written, to the nanosecond
+    revoked_before TEXT,
+    revoked_before_seen TEXT,
     deleted_at BIGINT,
     PRIMARY KEY (owner_kind, owner_namespace, owner_name)
 );
