@@ -1,6 +1,6 @@
 //! The admin port: keys, roles, and rows that somebody owns.
 
-use holdfast::domain::{Kind, SecretText};
+use holdfast::domain::{Actor, DeletionPolicy, Kind, Managed, Owner, OwnerKey, SecretText};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ async fn nothing_opens_the_admin_port_but_a_key() {
     assert_eq!(list(&server, Some(&secret("vera"))).await.status, 200, "a good key is not slowed down");
     let basic = server.http.get(format!("{}/admin/resources", server.admin)).basic_auth("anna", Some(secret("anna")));
     assert_eq!(answer(basic).await.status, 401);
-    let mut tx = server.store.write(&holdfast::domain::Actor::controller()).await.unwrap();
+    let mut tx = server.store.write(&Actor::controller()).await.unwrap();
     assert!(tx.revoke_api_key("vera", now()).await.unwrap());
     tx.commit().await.unwrap();
     assert_ne!(list(&server, Some(&secret("vera"))).await.status, 200);
@@ -89,4 +89,34 @@ async fn an_unowned_row_is_edited_and_holds_at_once() {
     let wrong = answer(text.header("content-type", "text/plain").body("{}")).await;
     assert_eq!((wrong.status, wrong.error().as_str()), (415, "invalid_request"));
     assert!(server.metric("holdfast_admin_operations_total{entity=\"client\",op=\"update\",outcome=\"success\"} 1"));
+}
+
+/// A row that an object owns: 409 names the object, force changes the row all the same.
+#[tokio::test]
+async fn an_owned_row_is_changed_only_by_force() {
+    let server = server().await;
+    let key = OwnerKey::new(Kind::OAuthClient, "web", "reporter");
+    let managed = Managed {
+        owner: Owner { key, namespace_uid: "n".into(), object_uid: "o".into() },
+        entity_id: "reporter".into(),
+        deletion: DeletionPolicy::Delete,
+        last_applied: Some(client(json!({}))),
+        credentials: Vec::new(),
+        drift: None,
+        correction: None,
+        settled: 0,
+        revoked_before: None,
+        deleted_at: None,
+    };
+    let mut tx = server.store.write(&Actor::controller()).await.unwrap();
+    tx.put_managed(&managed).await.unwrap();
+    tx.commit().await.unwrap();
+    let change = json!({"displayName": "Changed"});
+    let refused = patch(&server, "anna", "/admin/clients/reporter", change.clone()).await;
+    assert_eq!((refused.status, refused.error().as_str()), (409, "owned"));
+    assert!(refused.text.contains("OAuthClient/web/reporter"), "{refused:?}");
+    let forced = patch(&server, "anna", "/admin/clients/reporter?force=true", change).await;
+    assert_eq!((forced.status, &forced.json()["spec"]["displayName"]), (200, &json!("Changed")), "{forced:?}");
+    let traces = server.store.read().await.unwrap().traces(Kind::OAuthClient, "reporter", 0).await.unwrap();
+    assert_eq!(traces.last().unwrap().actor.as_str(), "apikey:anna");
 }
