@@ -94,13 +94,12 @@ impl Fresh {
         }
     }
 
-    /// A statement of another process with a SQLite library of its own (Python's).
+    /// A statement of another process with a SQLite library of its own (Debian's).
     pub fn sql_of_another_process(&self, sql: &str) {
         let path = self.url.trim_start_matches("sqlite://");
-        let program =
-            "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], timeout=5); c.execute(sys.argv[2]); c.commit()";
-        let ran = Command::new("python3").args(["-c", program, path, sql]).status().unwrap();
-        assert!(ran.success(), "{sql}");
+        let ran = Command::new("sqlite3").args(["-cmd", ".timeout 5000", path, sql]).output();
+        let output = ran.expect("sqlite3: run through `make test`");
+        assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
 
