@@ -5,6 +5,7 @@
 
 mod apply;
 mod edit;
+mod memory;
 mod note;
 mod remove;
 mod secret;

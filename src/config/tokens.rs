@@ -8,18 +8,23 @@ use super::Error;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tokens {
+    /// How long an access token lives where its resource server says nothing, in seconds. Default 900, 60 to 3600.
+    pub default_lifetime_seconds: i64,
     /// How many token requests may wait for the database at once; the next one gets 503. Default 1024, 1 to 65536.
     pub max_waiting: usize,
 }
 
 impl Default for Tokens {
     fn default() -> Self {
-        Self { max_waiting: 1024 }
+        Self { default_lifetime_seconds: 900, max_waiting: 1024 }
     }
 }
 
 impl Tokens {
     pub(super) fn validate(&self) -> Result<(), Error> {
+        if !(60..=3600).contains(&self.default_lifetime_seconds) {
+            return Err(Error::invalid("tokens.default_lifetime_seconds", "expected 60 to 3600"));
+        }
         if (1..=65_536).contains(&self.max_waiting) {
             return Ok(());
         }

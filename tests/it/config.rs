@@ -108,6 +108,7 @@ fn variables_in_the_file_are_replaced() {
 #[case("database: {url: 'sqlite://'}", "database.url: names no database")]
 #[case("database: {wait: 2h}", "database.wait: expected at most 1h")]
 #[case("tokens: {max_waiting: 0}", "tokens.max_waiting: expected 1 to 65536")]
+#[case("tokens: {default_lifetime_seconds: 59}", "tokens.default_lifetime_seconds: expected 60 to 3600")]
 #[case("metrics: {path: metrics}", "metrics.path: expected a path such as /metrics")]
 #[case("installation: Big One", "installation: expected 1 to 63 of a-z, 0-9 and -")]
 #[case("keys: {master_key_secret: k}", "keys.master_key_secret: needs a cluster")]
