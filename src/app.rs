@@ -1,17 +1,26 @@
 //! The wiring: which parts there are, how they start, and how they end together.
 
 pub mod database;
+mod door;
 pub mod keys;
 pub mod logging;
+mod running;
+mod serve;
 pub mod signal;
 pub mod system;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::config::Settings;
 use crate::crd;
+use crate::metrics;
+use crate::oauth;
+use crate::provision;
 use crate::seal;
 use crate::store;
+
+pub use serve::serve;
 
 /// Why a command of the program failed.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +39,16 @@ pub enum Error {
     Seal(#[from] seal::Error),
     #[error("failed to make random bytes")]
     Entropy(#[from] crate::domain::clock::EntropyUnavailable),
+    #[error(transparent)]
+    Metrics(#[from] metrics::Error),
+    #[error("failed to start the authorization server")]
+    OAuth(#[from] oauth::Error),
+    #[error("failed to lead")]
+    Provision(#[from] provision::Error),
+    #[error("failed to open the {name} on {address}")]
+    Listen { name: &'static str, address: SocketAddr, source: std::io::Error },
+    #[error("the {name} ended by itself")]
+    Ended { name: &'static str, source: Option<std::io::Error> },
     #[error("{0}")]
     Usage(String),
     #[error("{0}")]

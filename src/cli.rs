@@ -5,6 +5,7 @@ mod config_check;
 mod crds;
 mod migrate;
 mod output;
+mod serve;
 mod version;
 
 use std::path::PathBuf;
@@ -37,6 +38,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the server, and the operator when the configuration says so
+    Serve(serve::Arguments),
     /// Bring the database to this version's schema
     Migrate,
     /// Say what this program is
@@ -96,6 +99,7 @@ pub fn run() -> ExitCode {
     let settings = |environment: Environment| config::load(cli.config.as_deref(), &environment);
     let environment = Environment::of_process();
     let done = match cli.command {
+        Command::Serve(arguments) => serve::run(&arguments, environment, settings).map(|()| Table::default()),
         Command::Migrate => load(settings, environment).and_then(|s| migrate::run(&s)),
         Command::Version => Ok(version::run()),
         Command::Crds(arguments) => crds::run(&arguments).map(|()| Table::default()),

@@ -1,0 +1,120 @@
+//! Where policy comes from: a cluster, a folder, or neither.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::watch::Sender;
+
+use super::running::Running;
+use super::{Error, database};
+use crate::config::{MasterKeyPlace, Mode, Settings};
+use crate::directory;
+use crate::domain::{Actor, Clock, DriftMode, Epoch, KeyHome, StatusBoard};
+use crate::manifest::{Policy, Trusted};
+use crate::metrics::Metrics;
+use crate::provision::Provisioner;
+use crate::seal::KeyFile;
+
+/// The door that the configuration opens.
+pub enum Door {
+    /// Only the admin API changes policy.
+    None(Arc<directory::Board>),
+    Directory(Arc<directory::Board>),
+}
+
+/// What a door needs to be entered.
+pub struct Parts<'a> {
+    pub settings: &'a Settings,
+    pub provisioner: Provisioner,
+    pub metrics: Arc<Metrics>,
+    pub clock: Arc<dyn Clock>,
+    pub lead: Sender<Option<Epoch>>,
+}
+
+impl Door {
+    pub async fn open(settings: &Settings) -> Result<Self, Error> {
+        Ok(match settings.config.policy_dir {
+            Some(_) => Self::Directory(Arc::default()),
+            None => Self::None(Arc::default()),
+        })
+    }
+
+    /// What the database is bound to.
+    pub fn cluster(&self) -> &str {
+        database::NO_CLUSTER
+    }
+
+    pub fn actor(&self) -> Actor {
+        Actor::directory()
+    }
+
+    /// Whether there is something to lead.
+    pub fn leads(&self) -> bool {
+        !matches!(self, Self::None(_))
+    }
+
+    pub fn board(&self) -> Arc<dyn StatusBoard> {
+        match self {
+            Self::None(board) | Self::Directory(board) => Arc::clone(board) as Arc<dyn StatusBoard>,
+        }
+    }
+
+    /// Where the master key is.
+    pub fn key_home(&self, settings: &Settings) -> Result<Box<dyn KeyHome>, Error> {
+        match &settings.master_key {
+            MasterKeyPlace::File(path) => Ok(Box::new(KeyFile::new(path))),
+            MasterKeyPlace::Secret(_) => Err(Error::Usage("keys.master_key_secret needs a cluster".to_owned())),
+        }
+    }
+
+    /// Starts what comes in by it.
+    pub async fn enter(self, parts: Parts<'_>, running: &mut Running) -> Result<(), Error> {
+        let Self::Directory(board) = self else { return Ok(()) };
+        // the file lock or the database's epoch row is all the lease there is without a cluster
+        let epoch = parts.provisioner.take_over().await?;
+        parts.lead.send_replace(Some(epoch));
+        parts.metrics.leader(Some(epoch));
+        let settings = parts.settings;
+        let folder = settings.config.policy_dir.clone().unwrap_or_default();
+        let directory = directory::Parts {
+            folder,
+            secrets: settings.data_dir.clone().unwrap_or_default().join("secrets"),
+            issuer: settings.issuer.clone(),
+            policy: policy(settings, None),
+            provisioner: parts.provisioner,
+            metrics: parts.metrics,
+            clock: parts.clock,
+            board,
+        };
+        let lead = parts.lead;
+        running.door("policy directory", move |stop| async move {
+            directory::run(directory, stop).await;
+            // nothing is written from here on
+            lead.send_replace(None);
+        });
+        Ok(())
+    }
+}
+
+/// The installation's rules for objects; `own` is the operator's namespace in a cluster.
+fn policy(settings: &Settings, own: Option<&str>) -> Policy {
+    let config = &settings.config;
+    let trusted = match (&config.operator.trusted_namespaces, own) {
+        (Some(listed), _) => Trusted::Only(listed.iter().cloned().collect()),
+        (None, Some(own)) => Trusted::Only(BTreeSet::from([own.to_owned()])),
+        (None, None) => Trusted::All,
+    };
+    Policy {
+        installation: config.installation.clone(),
+        issuer: url::Url::parse(&settings.issuer).ok(),
+        trusted,
+        selectors: own.is_none() || config.operator.namespaces.is_empty(),
+        drift_mode: match config.operator.drift.mode {
+            Mode::Enforce => DriftMode::Enforce,
+            Mode::Warn => DriftMode::Warn,
+            Mode::Ignore => DriftMode::Ignore,
+        },
+        token_lifetime_seconds: config.tokens.default_lifetime_seconds,
+        ..Policy::default()
+    }
+}

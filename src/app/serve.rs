@@ -1,0 +1,92 @@
+//! `holdfast serve`: the parts in the order in which they need each other, and their end in the opposite one.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::door::Door;
+use super::running::Running;
+use super::system::{SystemClock, SystemEntropy};
+use super::{Error, database, door, keys, logging};
+use crate::config::Settings;
+use crate::domain::{Clock, Entropy, Observer};
+use crate::http::{self, Health, MetricsPage, admin, public};
+use crate::metrics::Metrics;
+use crate::oauth::{self, AuthorizationServer};
+use crate::provision::{self, Provisioner};
+
+/// Serves until SIGTERM or SIGINT, then drains.
+pub async fn serve(settings: Settings) -> Result<(), Error> {
+    let started = Instant::now();
+    logging::start(&settings.config.logging);
+    let metrics = Metrics::new()?;
+    let door = Door::open(&settings).await?;
+    let store = database::to_serve(&settings, door.cluster(), Arc::clone(&metrics) as Arc<dyn Observer>).await?;
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let sealer = keys::sealer(&store, &*door.key_home(&settings)?, Arc::clone(&entropy)).await?;
+    store.refresh().await?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let server = AuthorizationServer::new(oauth::Parts {
+        store: store.clone(),
+        sealer,
+        issuer: settings.issuer.clone(),
+        clock: Arc::clone(&clock),
+        entropy: Arc::clone(&entropy),
+        failures_per_minute: settings.config.rate_limits.failed_authentications_per_minute,
+        max_waiting: settings.config.tokens.max_waiting,
+    })
+    .await?;
+
+    let (lead, leadership) = watch::channel(None);
+    let provisioner = Provisioner::new(provision::Parts {
+        store: store.clone(),
+        clock: Arc::clone(&clock),
+        entropy,
+        observer: Arc::clone(&metrics) as Arc<dyn Observer>,
+        leadership: leadership.clone(),
+        actor: door.actor(),
+    });
+    let health = Health::new(server.clone(), Arc::clone(&metrics), door.leads().then(|| leadership.clone()));
+    let mut running = Running::new(health.clone());
+    let parts = door::Parts {
+        settings: &settings,
+        provisioner: provisioner.clone(),
+        metrics: Arc::clone(&metrics),
+        clock,
+        lead,
+    };
+    let page = MetricsPage {
+        path: settings.config.metrics.enabled.then(|| settings.config.metrics.path.clone()),
+        metrics: Arc::clone(&metrics),
+    };
+    let admin = admin::Parts {
+        server: server.clone(),
+        provisioner,
+        board: door.board(),
+        metrics: page.clone(),
+        health: health.clone(),
+    };
+    let listeners = &settings.config.server;
+    listen("public listener", listeners.public.listen, public::router(server, metrics, health.clone())?, &mut running)
+        .await?;
+    listen("admin listener", listeners.admin.listen, admin::router(admin)?, &mut running).await?;
+    if let Some(address) = listeners.metrics.listen {
+        listen("metrics listener", address, http::metrics_router(&page), &mut running).await?;
+    }
+    running.background("change feed", |stop| async move { store.follow(stop).await });
+    running.background("health", |stop| async move { health.follow(stop).await });
+    door.enter(parts, &mut running).await?;
+    running.until_ended(settings.config.server.shutdown_wait, started).await
+}
+
+async fn listen(name: &'static str, address: SocketAddr, router: Router, running: &mut Running) -> Result<(), Error> {
+    let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { name, address, source })?;
+    let address = listener.local_addr().map_err(Error::Runtime)?;
+    tracing::info!(event = "listening", listener = name, %address);
+    running.listener(name, |stop| http::serve(listener, router, stop));
+    Ok(())
+}
