@@ -104,6 +104,7 @@ impl Running {
     pub async fn until_ended(mut self, wait: Duration, started: Instant) -> Result<(), Error> {
         tracing::info!(event = "started", took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
         let failure = tokio::select! {
+            hangup = signal::outlive_hangup() => Some(Error::Ended { name: "signal handler", source: hangup.err() }),
             signal = signal::end() => {
                 let signal = signal.map_err(Error::Runtime)?;
                 tracing::info!(event = "draining", signal, wait_seconds = wait.as_secs());

@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT end the process in good order.
+//! SIGTERM and SIGINT end the process in good order; SIGHUP does not end it.
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -10,4 +10,13 @@ pub async fn end() -> std::io::Result<&'static str> {
         _ = term.recv() => "SIGTERM",
         _ = int.recv() => "SIGINT",
     })
+}
+
+/// Outlives SIGHUP, which closing a terminal sends too. Keys and policy are followed without being asked.
+pub async fn outlive_hangup() -> std::io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    while hangup.recv().await.is_some() {
+        tracing::info!(event = "hangup_ignored");
+    }
+    Ok(())
 }

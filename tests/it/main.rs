@@ -8,6 +8,7 @@ mod controller;
 mod crd;
 mod http;
 mod oauth;
+mod directory;
 mod provision;
 mod seal;
 mod store;

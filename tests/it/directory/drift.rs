@@ -1,0 +1,60 @@
+//! A change behind the program's back, by another process on the SQLite file.
+
+use std::time::{Duration, Instant};
+
+use sqlx::Connection;
+
+use super::{database, samples, sql};
+
+/// K3, D5
+#[tokio::test]
+async fn a_change_by_sql_is_found_named_and_corrected_within_a_second() {
+    let home = samples();
+    let server = home.start().await;
+    server.event("secret_generated", |line| line["name"] == "portal").await;
+    let started = Instant::now();
+    assert_eq!(sql(home.path(), "UPDATE client SET display_name = 'Theirs' WHERE id = 'portal'").await, 1);
+    let found = server.event("drift_detected", |line| line["name"] == "portal").await;
+    server.event("drift_corrected", |line| line["name"] == "portal").await;
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert_eq!((found["field"].as_str(), found["level"].as_str()), (Some("spec.displayName"), Some("WARN")));
+    assert!(found["note"].as_str().unwrap().contains("changed by sql"), "{found}");
+    assert_eq!(sql(home.path(), "DELETE FROM client WHERE id = 'portal' AND display_name = 'Theirs'").await, 0);
+
+    sql(home.path(), "DELETE FROM client WHERE id = 'portal'").await;
+    server.event("drift_corrected", |line| line["note"].as_str().is_some_and(|note| note.contains("row"))).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let (id, secret) = (home.secret("portal-oauth", "client_id"), home.secret("portal-oauth", "client_secret"));
+    assert!(server.token(&id, &secret).await.status().is_success(), "the deleted row came back with its secret");
+}
+
+#[tokio::test]
+async fn in_warn_the_change_is_kept_and_said_once() {
+    let mut home = samples();
+    home.set("HOLDFAST_OPERATOR__DRIFT__MODE", "Warn");
+    let server = home.start().await;
+    server.event("secret_generated", |line| line["name"] == "portal").await;
+    sql(home.path(), "UPDATE client SET display_name = 'Theirs' WHERE id = 'portal'").await;
+    server.event("drift_detected", |line| line["name"] == "portal").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!((server.events("drift_detected").len(), server.events("drift_corrected").len()), (1, 0));
+    assert_eq!(sql(home.path(), "UPDATE client SET display_name = 'Mine' WHERE display_name = 'Theirs'").await, 1);
+}
+
+/// At rest nothing is written, counted by SQLite itself.
+#[tokio::test]
+async fn at_rest_nothing_is_written() {
+    let home = samples();
+    let server = home.start().await;
+    server.event("secret_generated", |_| true).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut connection = database(home.path()).await;
+    let mut versions = Vec::new();
+    for _ in 0..2 {
+        let version = sqlx::query_scalar::<_, i64>("PRAGMA data_version").fetch_one(&mut connection).await;
+        versions.push(version.unwrap());
+        tokio::time::sleep(Duration::from_secs(3)).await;
+    }
+    assert_eq!(versions[0], versions[1]);
+    connection.close().await.unwrap();
+}
