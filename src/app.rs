@@ -1,5 +1,6 @@
 //! The wiring: which parts there are, how they start, and how they end together.
 
+mod cluster;
 pub mod database;
 mod door;
 pub mod keys;
@@ -49,6 +50,8 @@ pub enum Error {
     Listen { name: &'static str, address: SocketAddr, source: std::io::Error },
     #[error("the {name} ended by itself")]
     Ended { name: &'static str, source: Option<std::io::Error> },
+    #[error("failed to use the cluster: {0}")]
+    Cluster(String),
     #[error("{0}")]
     Usage(String),
     #[error("{0}")]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch::Sender;
 
+use super::cluster::Cluster;
 use super::running::Running;
 use super::{Error, database};
 use crate::config::{MasterKeyPlace, Mode, Settings};
@@ -20,6 +21,7 @@ pub enum Door {
     /// Only the admin API changes policy.
     None(Arc<directory::Board>),
     Directory(Arc<directory::Board>),
+    Cluster(Box<Cluster>),
 }
 
 /// What a door needs to be entered.
@@ -35,17 +37,25 @@ impl Door {
     pub async fn open(settings: &Settings) -> Result<Self, Error> {
         Ok(match settings.config.policy_dir {
             Some(_) => Self::Directory(Arc::default()),
+            None if settings.config.operator.enabled => Self::Cluster(Box::new(Cluster::connect(settings).await?)),
             None => Self::None(Arc::default()),
         })
     }
 
     /// What the database is bound to.
     pub fn cluster(&self) -> &str {
-        database::NO_CLUSTER
+        match self {
+            Self::None(_) | Self::Directory(_) => database::NO_CLUSTER,
+            Self::Cluster(cluster) => &cluster.uid,
+        }
     }
 
+    /// Who its transactions say they are.
     pub fn actor(&self) -> Actor {
-        Actor::directory()
+        match self {
+            Self::None(_) | Self::Directory(_) => Actor::directory(),
+            Self::Cluster(_) => Actor::controller(),
+        }
     }
 
     /// Whether there is something to lead.
@@ -56,20 +66,26 @@ impl Door {
     pub fn board(&self) -> Arc<dyn StatusBoard> {
         match self {
             Self::None(board) | Self::Directory(board) => Arc::clone(board) as Arc<dyn StatusBoard>,
+            Self::Cluster(cluster) => Arc::new(cluster.board.clone()),
         }
     }
 
     /// Where the master key is.
     pub fn key_home(&self, settings: &Settings) -> Result<Box<dyn KeyHome>, Error> {
-        match &settings.master_key {
-            MasterKeyPlace::File(path) => Ok(Box::new(KeyFile::new(path))),
-            MasterKeyPlace::Secret(_) => Err(Error::Usage("keys.master_key_secret needs a cluster".to_owned())),
+        match (&settings.master_key, self) {
+            (MasterKeyPlace::File(path), _) => Ok(Box::new(KeyFile::new(path))),
+            (MasterKeyPlace::Secret(name), Self::Cluster(cluster)) => Ok(Box::new(cluster.master_key(name))),
+            (MasterKeyPlace::Secret(_), _) => Err(Error::Usage("keys.master_key_secret needs a cluster".to_owned())),
         }
     }
 
     /// Starts what comes in by it.
     pub async fn enter(self, parts: Parts<'_>, running: &mut Running) -> Result<(), Error> {
-        let Self::Directory(board) = self else { return Ok(()) };
+        let board = match self {
+            Self::None(_) => return Ok(()),
+            Self::Cluster(cluster) => return cluster.enter(parts, running),
+            Self::Directory(board) => board,
+        };
         // the file lock or the database's epoch row is all the lease there is without a cluster
         let epoch = parts.provisioner.take_over().await?;
         parts.lead.send_replace(Some(epoch));
@@ -97,7 +113,7 @@ impl Door {
 }
 
 /// The installation's rules for objects; `own` is the operator's namespace in a cluster.
-fn policy(settings: &Settings, own: Option<&str>) -> Policy {
+pub fn policy(settings: &Settings, own: Option<&str>) -> Policy {
     let config = &settings.config;
     let trusted = match (&config.operator.trusted_namespaces, own) {
         (Some(listed), _) => Trusted::Only(listed.iter().cloned().collect()),

@@ -24,6 +24,9 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
     let started = Instant::now();
     logging::start(&settings.config.logging);
     let metrics = Metrics::new()?;
+    let (version, commit) = (env!("CARGO_PKG_VERSION"), env!("HOLDFAST_COMMIT"));
+    let database = settings.database_url.engine();
+    tracing::info!(event = "starting", version, commit, issuer = settings.issuer, database);
     let door = Door::open(&settings).await?;
     let store = database::to_serve(&settings, door.cluster(), Arc::clone(&metrics) as Arc<dyn Observer>).await?;
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);

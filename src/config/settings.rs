@@ -16,6 +16,9 @@ pub struct Settings {
     /// `$XDG_DATA_HOME/holdfast`; a policy directory's generated secrets lie in `secrets` below it.
     /// There is one whenever `policy_dir` is set.
     pub data_dir: Option<PathBuf>,
+    /// `POD_NAME` and `POD_NAMESPACE`, as the chart sets them.
+    pub pod_name: Option<String>,
+    pub pod_namespace: Option<String>,
 }
 
 /// Where the master key is.
@@ -59,7 +62,9 @@ impl Settings {
         if config.policy_dir.is_some() && data_dir.is_none() {
             return Err(Error::invalid("policy_dir", "needs XDG_DATA_HOME or HOME, where its secrets are put"));
         }
-        Ok(Self { config, issuer, database_url, master_key, data_dir })
+        let variable = |name| environment.get(name).map(str::to_owned);
+        let (pod_name, pod_namespace) = (variable("POD_NAME"), variable("POD_NAMESPACE"));
+        Ok(Self { config, issuer, database_url, master_key, data_dir, pod_name, pod_namespace })
     }
 }
 
