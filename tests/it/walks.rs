@@ -1,0 +1,169 @@
+//! The two walks, on the real API server, through the real program: the executable table of contents.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use serde_json::Value;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
+
+use crate::support::cluster;
+use crate::support::server::{Home, Server};
+
+/// A namespace with the samples in it, an operator that watches it, and kubectl.
+struct Walk {
+    namespace: String,
+    home: Home,
+    server: Server,
+}
+
+impl Walk {
+    async fn begin() -> Self {
+        let client = cluster::client().await;
+        cluster::install_crds(&client).await;
+        let namespace = cluster::namespace(&client).await;
+        let mut home = Home::new();
+        home.set("KUBECONFIG", &cluster::kubeconfig());
+        home.set("HOLDFAST_OPERATOR__ENABLED", "true");
+        home.set("HOLDFAST_OPERATOR__NAMESPACE", &namespace);
+        home.set("HOLDFAST_OPERATOR__NAMESPACES", &format!("[\"{namespace}\"]"));
+        let server = home.start().await;
+        Self { namespace, home, server }
+    }
+
+    /// The samples as a user applies them, but for the namespace, and for the selector that one namespace cannot have.
+    fn sample(&self, name: &str) -> String {
+        let path = format!("{}/config/samples/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let text = text.replace("namespace: default", &format!("namespace: {}", self.namespace));
+        text.split("  # Clients of namespaces with this label").next().unwrap().to_owned()
+    }
+
+    fn kubectl(&self, arguments: &[&str], input: &str) -> String {
+        let bin = std::env::var("HOLDFAST_TEST_BIN").expect("HOLDFAST_TEST_BIN is not set: run through `make test`");
+        let mut child = Command::new(format!("{bin}/kubectl"))
+            .args(["--kubeconfig", &cluster::kubeconfig(), "--namespace", &self.namespace])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "kubectl {arguments:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn apply_samples(&self) {
+        for sample in ["provider", "resourceserver", "oauthclient"] {
+            self.kubectl(&["apply", "--server-side", "--filename", "-"], &self.sample(sample));
+        }
+        for object in ["oauthproviders/github", "resourceservers/billing-mcp", "oauthclients/portal"] {
+            self.kubectl(&["wait", "--for=condition=Ready", "--timeout=30s", object], "");
+        }
+    }
+
+    fn secret(&self, key: &str) -> String {
+        let template = format!("--output=go-template={{{{index .data \"{key}\" | base64decode}}}}");
+        self.kubectl(&["get", "secret", "portal-oauth", &template], "")
+    }
+
+    /// A statement by another process than the server's.
+    async fn sql(&self, sql: &str) {
+        let path = self.home.data().join("holdfast.db");
+        let options = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(5));
+        options.connect().await.unwrap().execute(AssertSqlSafe(sql.to_owned())).await.unwrap();
+    }
+
+    /// What `kubectl get` of a JSONPath says.
+    fn path(&self, object: &str, path: &str) -> String {
+        self.kubectl(&["get", object, &format!("--output=jsonpath={path}")], "")
+    }
+}
+
+/// Walk one. K1, K2, K3, K4, K5, K6
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_applied_is_in_force_and_what_drifts_is_named_and_put_right() {
+    let walk = Walk::begin().await;
+    walk.apply_samples();
+    let (id, secret) = (walk.secret("client_id"), walk.secret("client_secret"));
+    assert_eq!(id, "portal");
+    let token = walk.server.access_token(&id, &secret).await;
+
+    // a second apply writes nothing
+    let version = walk.path("oauthclient/portal", "{.metadata.resourceVersion}");
+    walk.kubectl(&["apply", "--server-side", "--filename", "-"], &walk.sample("oauthclient"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(walk.path("oauthclient/portal", "{.metadata.resourceVersion}"), version);
+
+    // behind its back
+    let began = Instant::now();
+    walk.sql("UPDATE client SET grant_types = '[\"client_credentials\",\"device_code\"]'").await;
+    let drifted = "{.status.conditions[?(@.type==\"Drifted\")].reason}";
+    while walk.path("oauthclient/portal", drifted) != "DriftCorrected" {
+        assert!(began.elapsed() < Duration::from_secs(20), "{}", walk.server.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    walk.server.event("drift_corrected", |line| line["name"] == "portal").await;
+    let mut story = String::new();
+    while !(story.contains("DriftDetected") && story.contains("DriftCorrected ")) {
+        assert!(began.elapsed() < Duration::from_secs(20), "{story}");
+        story = walk.kubectl(&["describe", "oauthclient", "portal"], "");
+    }
+    for part in ["spec.grantTypes was changed by sql", "device_code", "Warning  DriftDetected", "SecretGenerated"] {
+        assert!(story.contains(part), "{part} is not in\n{story}");
+    }
+    assert!(!story.contains(&secret));
+
+    // what was issued is still good, and metrics and log tell the same story
+    assert_eq!(walk.server.introspect((&id, &secret), &token).await["active"], true);
+    let metrics = walk.server.get(&walk.server.admin("/metrics")).await.text().await.unwrap();
+    for line in [
+        r#"holdfast_drift_detected_total{class="security",kind="OAuthClient",mode="Enforce"} 1"#,
+        r#"holdfast_drift_corrected_total{kind="OAuthClient",result="corrected"} 1"#,
+    ] {
+        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+    }
+}
+
+/// Walk two. S3, S4, S22, O1, O5
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_issued_verified_introspected_and_revoked() {
+    let walk = Walk::begin().await;
+    walk.apply_samples();
+    let (id, secret) = (walk.secret("client_id"), walk.secret("client_secret"));
+    let answer: Value = walk.server.token(&id, &secret).await.json().await.unwrap();
+    assert_eq!((&answer["token_type"], &answer["scope"]), (&"Bearer".into(), &"invoices.read".into()));
+
+    // as a resource server would: by nothing but the metadata
+    let token = answer["access_token"].as_str().unwrap();
+    let metadata = walk.server.get(&walk.server.public("/.well-known/oauth-authorization-server")).await;
+    let metadata: Value = metadata.json().await.unwrap();
+    let jwks = walk.server.get(metadata["jwks_uri"].as_str().unwrap()).await;
+    let jwks: JwkSet = jwks.json().await.unwrap();
+    let header = decode_header(token).unwrap();
+    assert_eq!((header.typ.as_deref(), header.alg), (Some("at+jwt"), Algorithm::ES256));
+    let key = DecodingKey::from_jwk(jwks.find(&header.kid.unwrap()).unwrap()).unwrap();
+    let mut validation = Validation::new(Algorithm::ES256);
+    validation.set_audience(&["https://billing.example.com/mcp"]);
+    validation.set_issuer(&[metadata["issuer"].as_str().unwrap()]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    let claims = decode::<Value>(token, &key, &validation).unwrap().claims;
+    assert_eq!((&claims["client_id"], &claims["sub"]), (&"portal".into(), &"portal".into()));
+
+    let about = walk.server.introspect((&id, &secret), token).await;
+    assert_eq!((&about["active"], &about["jti"]), (&true.into(), &claims["jti"]));
+    let form = [("token", token)];
+    let revocation = walk.server.client().post(walk.server.public("/oauth/revoke")).basic_auth(&id, Some(&secret));
+    assert_eq!(revocation.form(&form).send().await.unwrap().status(), 200);
+    assert_eq!(walk.server.introspect((&id, &secret), token).await, serde_json::json!({"active": false}));
+
+    let line = walk.server.event("token_issued", |line| line["jti"] == claims["jti"]).await;
+    assert_eq!((&line["grant_type"], &line["resource"]), (&"client_credentials".into(), &claims["aud"]));
+    assert!(!walk.server.log().contains(token) && !walk.server.log().contains(&secret));
+    let metrics = walk.server.get(&walk.server.admin("/metrics")).await.text().await.unwrap();
+    assert!(metrics.contains("holdfast_tokens_issued_total{grant_type=\"client_credentials\"} 1"), "{metrics}");
+}
