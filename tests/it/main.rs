@@ -14,3 +14,4 @@ mod seal;
 mod store;
 mod support;
 mod tidy;
+mod walks;
