@@ -22,7 +22,8 @@ use tokio::sync::broadcast;
 use crate::domain::drift::{Correction, DriftedField, OpenDrift};
 use crate::domain::policy::{Changed, Policy, ResourceServerEntry};
 use crate::domain::{
-    Actor, Clock, Credential, Entropy, Epoch, Kind, Leadership, Observer, OwnerKey, Report, SecretText,
+    Actor, Clock, Credential, DeletionPolicy, Entropy, Epoch, Kind, Leadership, Observer, Owner, OwnerKey, Report,
+    SecretText,
 };
 use crate::store::{self, Store, Tx};
 
@@ -185,6 +186,13 @@ impl Provisioner {
     /// Word of every change to a policy row, whoever made it; a receiver that lags must look at everything.
     pub fn changes(&self) -> broadcast::Receiver<Changed> {
         self.store().subscribe()
+    }
+
+    /// Every object that something is managed for, with what is to become of it when the object is gone.
+    pub async fn owners(&self) -> Result<Vec<(Owner, DeletionPolicy)>, Error> {
+        let managed = self.store().read().await?.all_managed().await?;
+        let alive = managed.into_iter().filter(|managed| managed.deleted_at.is_none());
+        Ok(alive.map(|managed| (managed.owner, managed.deletion)).collect())
     }
 
     /// What is to be told and was not yet, oldest first.

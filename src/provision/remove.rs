@@ -1,8 +1,10 @@
 //! The end of an object: its row is deleted or released, and only its ids may come back.
 
+use serde_json::Value;
+
 use super::{Error, Provisioner};
-use crate::domain::{DeletionPolicy, Kind, OwnerKey, Reason, Report};
-use crate::store::{Revoke, RevokeCause};
+use crate::domain::{DeletionPolicy, Kind, Managed, OwnerKey, Reason, Report, Spec};
+use crate::store::{Revoke, RevokeCause, Tx};
 
 /// What became of a deleted object's row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,20 +21,22 @@ pub enum Removed {
 impl Provisioner {
     /// Takes an object's policy out of force. May be called again after it succeeded.
     pub async fn remove(&self, owner: &OwnerKey, policy: DeletionPolicy, object_uid: &str) -> Result<Removed, Error> {
-        if let Some(note) = self.blocked(owner) {
+        let mut tx = self.store().read().await?;
+        let Some(known) = tx.managed(owner).await?.filter(|m| m.deleted_at.is_none()) else {
+            return Ok(Removed::Nothing);
+        };
+        if let Some(note) = blocked(&mut tx, &known).await? {
             return Ok(Removed::Blocked(note));
         }
-        let mut tx = self.store().read().await?;
-        let known = tx.managed(owner).await?.is_some_and(|m| m.deleted_at.is_none());
         drop(tx);
-        if !known {
-            return Ok(Removed::Nothing);
-        }
         let now = self.now();
         let mut tx = self.write().await?;
         let Some(mut managed) = tx.managed(owner).await?.filter(|m| m.deleted_at.is_none()) else {
             return Ok(Removed::Nothing);
         };
+        if let Some(note) = blocked(&mut tx, &managed).await? {
+            return Ok(Removed::Blocked(note));
+        }
         let (reason, removed, text) = match policy {
             DeletionPolicy::Retain => {
                 if let Some(entity) = tx.entity(owner.kind, &managed.entity_id).await? {
@@ -72,18 +76,22 @@ impl Provisioner {
         tx.commit().await?;
         Ok(removed)
     }
+}
 
-    /// A provider that a live resource server takes its tokens from stays.
-    fn blocked(&self, owner: &OwnerKey) -> Option<String> {
-        if owner.kind != Kind::Provider {
-            return None;
-        }
-        let snapshot = self.store().snapshot();
-        let id = snapshot.entity_of(owner)?;
-        let user = snapshot.resource_servers().find(|entry| {
-            entry.resource_server.token_source.pointer("/providerID").and_then(|v| v.as_str()) == Some(id)
-        })?;
-        let name = user.owner.as_ref().map_or_else(|| user.id.clone(), ToString::to_string);
-        Some(format!("{name} takes its tokens from this provider"))
+/// A provider that a resource server takes its tokens from stays.
+async fn blocked(tx: &mut Tx, managed: &Managed) -> Result<Option<String>, Error> {
+    if managed.owner.key.kind != Kind::Provider {
+        return Ok(None);
     }
+    let servers = tx.entities(Kind::ResourceServer).await?;
+    let user = servers.iter().find(|server| match &server.spec {
+        Spec::ResourceServer(spec) => {
+            spec.token_source.get("providerID").and_then(Value::as_str) == Some(&managed.entity_id)
+        }
+        _ => false,
+    });
+    Ok(user.map(|user| {
+        let name = user.owner.as_ref().map_or_else(|| user.id.clone(), ToString::to_string);
+        format!("{name} takes its tokens from this provider")
+    }))
 }
