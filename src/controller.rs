@@ -20,6 +20,7 @@ mod outcome;
 mod publish;
 mod reconcile;
 mod report;
+mod scan;
 mod secret;
 mod status;
 mod term;

@@ -7,6 +7,7 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
 
 use crate::crd;
 use crate::domain::{Kind, OwnerKey};
@@ -45,6 +46,8 @@ struct Lane<K: Watched> {
     namespace: Option<String>,
     objects: Store<K>,
     wake: UnboundedSender<ObjectRef<K>>,
+    /// The store's own readiness wakes one of those who wait for it, and there are many.
+    listed: CancellationToken,
 }
 
 /// The other end of a lane, which its controller consumes.
@@ -53,6 +56,8 @@ pub(super) struct Inlet<K: Watched> {
     pub objects: Store<K>,
     pub writer: Writer<K>,
     pub woken: UnboundedReceiver<ObjectRef<K>>,
+    /// To be cancelled when all objects were listed once.
+    pub listed: CancellationToken,
 }
 
 struct Lanes<K: Watched>(Vec<Lane<K>>);
@@ -71,7 +76,9 @@ impl<K: Watched> Lanes<K> {
                 Some(namespace) => Api::namespaced(client.clone(), namespace),
                 None => Api::all(client.clone()),
             };
-            (Lane { namespace, objects: objects.clone(), wake }, Inlet { api, objects, writer, woken })
+            let listed = CancellationToken::new();
+            let lane = Lane { namespace, objects: objects.clone(), wake, listed: listed.clone() };
+            (lane, Inlet { api, objects, writer, woken, listed })
         };
         let (lanes, inlets) = scopes.into_iter().map(lane).unzip();
         (Self(lanes), inlets)
@@ -93,6 +100,13 @@ impl<K: Watched> Lanes<K> {
             for object in lane.objects.state() {
                 let _ = lane.wake.unbounded_send(ObjectRef::from_obj(&*object));
             }
+        }
+    }
+
+    /// Waits until every lane has listed its objects once.
+    async fn listed(&self) {
+        for lane in &self.0 {
+            lane.listed.cancelled().await;
         }
     }
 
@@ -145,6 +159,18 @@ impl Caches {
         };
         let index = Index::default();
         (Self { resource_servers, clients, providers, index, namespaces, secrets }, inlets)
+    }
+
+    /// Waits until every kind was listed once: before, absence means nothing.
+    pub(super) async fn listed(&self) {
+        self.resource_servers.listed().await;
+        self.clients.listed().await;
+        self.providers.listed().await;
+    }
+
+    /// Whether objects of this namespace are watched.
+    pub(super) fn watches(&self, namespace: &str) -> bool {
+        self.clients.of(namespace).is_some()
     }
 
     /// Has one object looked at soon.

@@ -30,11 +30,7 @@ impl Error {
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
         if let Self::Kubernetes { source, .. } = self {
-            // kube's own message repeats the whole Status in debug form
-            return match status(source) {
-                Some(status) => format!("{text}: {} ({})", status.message, status.code),
-                None => format!("{text}: the API server could not be reached"),
-            };
+            return format!("{text}: {}", Answer::of(source));
         }
         let mut next = std::error::Error::source(self);
         while let Some(error) = next {
@@ -42,6 +38,21 @@ impl Error {
             next = error.source();
         }
         text
+    }
+}
+
+/// What became of a request, in one line: kube's own message repeats the whole Status in debug form.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Answer {
+    #[error("{message} ({code})")]
+    Status { message: String, code: u16 },
+    #[error("the API server could not be reached")]
+    None,
+}
+
+impl Answer {
+    pub(super) fn of(error: &kube::Error) -> Self {
+        status(error).map_or(Self::None, |status| Self::Status { message: status.message.clone(), code: status.code })
     }
 }
 
@@ -87,8 +98,5 @@ pub(super) fn watch_message(error: &watcher::Error) -> String {
         watcher::Error::WatchError(status) => return format!("{} ({})", status.message, status.code),
         watcher::Error::NoResourceVersion => return "the list has no resourceVersion".to_owned(),
     };
-    match status(cause) {
-        Some(status) => format!("{} ({})", status.message, status.code),
-        None => "the API server could not be reached".to_owned(),
-    }
+    Answer::of(cause).to_string()
 }

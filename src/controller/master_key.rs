@@ -12,7 +12,7 @@ use kube::{Api, Client};
 
 use crate::domain::{KeyHome, KeyHomeError, SecretText};
 
-use super::error::is_conflict;
+use super::error::{Answer, is_conflict};
 
 /// The key of the Secret's data.
 const KEY: &str = "master.key";
@@ -34,7 +34,7 @@ impl MasterKeySecret {
     }
 
     async fn read_secret(&self) -> Result<Option<SecretText>, KeyHomeError> {
-        let secret = self.api.get_opt(&self.name).await.map_err(|e| self.error("read", e))?;
+        let secret = self.api.get_opt(&self.name).await.map_err(|e| self.error("read", Answer::of(&e)))?;
         let Some(secret) = secret else { return Ok(None) };
         let value = secret.data.and_then(|mut data| data.remove(KEY)).ok_or_else(|| self.error("read", NoKey))?;
         let text = String::from_utf8(value.0).map_err(|_| self.error("read", NotText))?;
@@ -49,7 +49,7 @@ impl MasterKeySecret {
             ..Secret::default()
         };
         match self.api.create(&PostParams::default(), &secret).await {
-            Err(error) if !is_conflict(&error) => Err(self.error("create", error)),
+            Err(error) if !is_conflict(&error) => Err(self.error("create", Answer::of(&error))),
             _ => Ok(()),
         }
     }

@@ -40,6 +40,8 @@ pub(super) enum Ended {
 
 /// Looks at one object, whatever the reason, and says when to look again.
 pub(super) async fn reconcile(object: Object, context: Arc<Context>) -> Result<Action, Error> {
+    // what is not listed yet would look missing
+    context.caches.listed().await;
     let started = Instant::now();
     let key = object.key();
     let walked = walk(&context, &object).await;

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use futures::future::join_all;
 use tokio::sync::mpsc::unbounded_channel;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::cache::Caches;
 use super::context::{Context, Start};
-use super::{report, wake, watch};
+use super::{report, scan, wake, watch};
 
 /// Reconciles until `stop`, or until another leader is found to have taken over.
 pub(super) async fn serve(start: Start, stop: CancellationToken) {
@@ -16,12 +16,16 @@ pub(super) async fn serve(start: Start, stop: CancellationToken) {
     let (caches, inlets) = Caches::new(&start.client, &start.settings.namespaces);
     let context = Arc::new(Context::new(start, caches, stop.clone()));
     let (send, seen) = unbounded_channel();
-    let mut tasks: Vec<_> =
-        watch::tasks(&context, inlets, &send, &stop).into_iter().map(|task| tokio::spawn(task)).collect();
+    // dropped with this future, so that nothing outlives the term
+    let mut tasks = JoinSet::new();
+    for task in watch::tasks(&context, inlets, &send, &stop) {
+        tasks.spawn(task);
+    }
     drop(send);
-    tasks.push(tokio::spawn(wake::route(Arc::clone(&context), seen, changes, stop.clone())));
-    tasks.push(tokio::spawn(report::tell(context, stop)));
-    for ended in join_all(tasks).await {
+    tasks.spawn(wake::route(Arc::clone(&context), seen, changes, stop.clone()));
+    tasks.spawn(scan::scan(Arc::clone(&context), stop.clone()));
+    tasks.spawn(report::tell(context, stop));
+    while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {
             tracing::error!(event = "task_failed", error = error.to_string());
         }

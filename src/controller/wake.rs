@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::policy::Changed;
@@ -23,6 +24,8 @@ pub(super) async fn route(
     mut changes: broadcast::Receiver<Changed>,
     stop: CancellationToken,
 ) {
+    // dropped with this future, so that nothing outlives the term
+    let mut releases = JoinSet::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -32,7 +35,10 @@ pub(super) async fn route(
                 Err(RecvError::Closed) => return,
             },
             event = seen.recv() => match event {
-                Some(Seen::Gone(object)) => drop(tokio::spawn(gone(Arc::clone(&context), *object, stop.clone()))),
+                Some(Seen::Gone(object)) => {
+                    while releases.try_join_next().is_some() {}
+                    releases.spawn(gone(Arc::clone(&context), *object, stop.clone()));
+                }
                 Some(event) => noticed(&context, event),
                 None => return,
             },

@@ -72,6 +72,7 @@ fn serve<K: Watched>(
     stop: &CancellationToken,
 ) -> BoxFuture<'static, ()> {
     let (metrics, gone, touched) = (Arc::clone(&context.metrics), seen.clone(), seen.clone());
+    let listed = inlet.listed;
     let changed = predicates::generation.combine(predicates::finalizers).combine(deletion_annotation);
     let objects = watcher(inlet.api, watcher::Config::default())
         .default_backoff()
@@ -79,6 +80,7 @@ fn serve<K: Watched>(
         .reflect(inlet.writer)
         .inspect(move |event| match event {
             // nobody listens any more when the term is over
+            Ok(Event::InitDone) => listed.cancel(),
             Ok(Event::Delete(object)) => drop(gone.send(Seen::Gone(Box::new(object.clone().into())))),
             Ok(_) => {}
             Err(error) => {
