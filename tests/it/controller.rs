@@ -1,7 +1,9 @@
 //! The controller against a real API server, its store a SQLite file of the test's own.
 
+mod alone;
 mod deletion;
 mod drift;
+mod faults;
 mod harness;
 mod lease;
 mod references;

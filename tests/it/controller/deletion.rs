@@ -88,6 +88,34 @@ async fn retain_leaves_the_row_and_the_secret() {
     operator.stop().await;
 }
 
+/// An operator that was away when a retained object went releases its row; one of a kept policy is only told.
+#[tokio::test]
+async fn what_went_unseen_is_released_or_told() {
+    let world = World::new().await;
+    let operator = world.operator().await;
+    let spec = resource_server("https://unseen.example.com/kept");
+    world.apply("ResourceServer", "kept", retained(spec)).await;
+    world.apply("ResourceServer", "orphan", resource_server("https://unseen.example.com/orphan")).await;
+    let kept = world.ready("ResourceServer", "kept").await;
+    let orphan = world.ready("ResourceServer", "orphan").await;
+    operator.stop().await;
+    let force = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    world.api("ResourceServer", world.namespace()).patch("orphan", &PatchParams::default(), &force).await.unwrap();
+    for name in ["kept", "orphan"] {
+        world.delete("ResourceServer", name).await;
+        world.until_gone("ResourceServer", name).await;
+    }
+
+    let operator = world.operator().await;
+    world.event("kept", "Retained").await;
+    world.event("orphan", "OrphanFound").await;
+    for object in [kept, orphan] {
+        let id = object.data["status"]["resourceServerID"].as_str().unwrap();
+        assert!(operator.store.snapshot().resource_server(id).is_some(), "a scan deletes nothing");
+    }
+    operator.stop().await;
+}
+
 /// The annotation does the same where the spec can no longer be changed.
 #[tokio::test]
 async fn the_annotation_retains_too() {

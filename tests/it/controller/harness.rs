@@ -37,6 +37,7 @@ pub struct World {
     pub namespaces: Vec<String>,
     pub url: String,
     pub rescan: Duration,
+    watch_all: bool,
     _dir: tempfile::TempDir,
 }
 
@@ -58,13 +59,24 @@ impl World {
     pub async fn with(namespaces: usize) -> Self {
         let client = cluster::client().await;
         cluster::install_crds(&client).await;
+        Self::on(client, namespaces).await
+    }
+
+    /// Everything of this cluster is watched, so nobody else may use it.
+    pub async fn alone(cluster: &cluster::Private, namespaces: usize) -> Self {
+        let client = cluster::client_of(&cluster.kubeconfig).await;
+        cluster::apply_crds(&client).await;
+        Self { watch_all: true, ..Self::on(client, namespaces).await }
+    }
+
+    async fn on(client: Client, namespaces: usize) -> Self {
         let mut names = Vec::new();
         for _ in 0..namespaces {
             names.push(cluster::namespace(&client).await);
         }
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/holdfast.db", dir.path().display());
-        Self { client, namespaces: names, url, rescan: Duration::from_secs(300), _dir: dir }
+        Self { client, namespaces: names, url, rescan: Duration::from_secs(300), watch_all: false, _dir: dir }
     }
 
     pub fn namespace(&self) -> &str {
@@ -76,6 +88,8 @@ impl World {
     }
 
     pub async fn operator_named(&self, identity: &str) -> Operator {
+        // RUST_LOG=holdfast=debug shows what the operator did
+        let _ = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).try_init();
         let store = Store::open(&Options::new(&self.url), Arc::new(Unobserved)).await.unwrap();
         store.migrate().await.unwrap();
         store.refresh().await.unwrap();
@@ -100,7 +114,7 @@ impl World {
                     ..Policy::default()
                 },
                 issuer: ISSUER.to_owned(),
-                namespaces: self.namespaces.clone(),
+                namespaces: if self.watch_all { Vec::new() } else { self.namespaces.clone() },
                 lease: (self.namespace().to_owned(), "holdfast".to_owned()),
                 identity: identity.to_owned(),
                 rescan: self.rescan,
@@ -232,6 +246,13 @@ impl World {
             events.into_iter().rev().find(|event| event.1 == reason).map(|event| (event.2, event.3))
         })
         .await
+    }
+
+    /// Takes the writer's place in the database, until it is dropped.
+    pub async fn hold_writer(&self) -> SqliteConnection {
+        let mut connection = SqliteConnection::connect(&self.url).await.unwrap();
+        connection.execute("BEGIN IMMEDIATE").await.unwrap();
+        connection
     }
 
     /// Changes the database as another process does, in a transaction of its own.

@@ -75,7 +75,10 @@ async fn before_the_first_look_the_status_says_so() {
 async fn a_second_look_writes_nothing() {
     let world = World::new().await;
     let operator = world.operator().await;
-    world.apply("ResourceServer", "mcp", resource_server("https://again.example.com/mcp")).await;
+    // each refers to the other
+    let mut spec = resource_server("https://again.example.com/mcp");
+    spec["runtime"] = json!({"clientRefs": [{"name": "portal"}]});
+    world.apply("ResourceServer", "mcp", spec).await;
     world.apply("OAuthClient", "portal", client()).await;
     world.ready("ResourceServer", "mcp").await;
     world.ready("OAuthClient", "portal").await;

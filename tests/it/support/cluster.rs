@@ -18,8 +18,13 @@ pub fn kubeconfig() -> String {
 
 /// A client of the test's own: its connections live and die with the test's runtime.
 pub async fn client() -> Client {
+    client_of(&kubeconfig()).await
+}
+
+/// A client by the kubeconfig at `path`.
+pub async fn client_of(path: &str) -> Client {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let file = Kubeconfig::read_from(kubeconfig()).unwrap();
+    let file = Kubeconfig::read_from(path).unwrap();
     let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
     Client::try_from(config).unwrap()
 }
@@ -30,7 +35,8 @@ pub async fn install_crds(client: &Client) {
     INSTALLED.get_or_init(|| apply_crds(client)).await;
 }
 
-async fn apply_crds(client: &Client) {
+/// Installs them in a cluster that only one test uses.
+pub async fn apply_crds(client: &Client) {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -58,4 +64,28 @@ pub async fn labelled_namespace(client: &Client, labels: &[(&str, &str)]) -> Str
     namespace.metadata.labels = Some(labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect());
     let api: Api<Namespace> = Api::all(client.clone());
     api.create(&PostParams::default(), &namespace).await.unwrap().name_any()
+}
+
+/// A cluster of one test's own, for what would disturb all others; stopped when dropped.
+pub struct Private {
+    dir: tempfile::TempDir,
+    pub kubeconfig: String,
+}
+
+/// Starts one, which takes 3 s and 420 MB.
+pub fn private() -> Private {
+    let dir = tempfile::tempdir().unwrap();
+    let output = script().arg("up").arg(dir.path().join("cluster")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Private { dir, kubeconfig: String::from_utf8(output.stdout).unwrap().trim().to_owned() }
+}
+
+fn script() -> std::process::Command {
+    std::process::Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cluster/cluster"))
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        let _ = script().arg("down").arg(self.dir.path().join("cluster")).output();
+    }
 }
