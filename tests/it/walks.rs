@@ -123,7 +123,7 @@ async fn what_is_applied_is_in_force_and_what_drifts_is_named_and_put_right() {
     let metrics = walk.server.get(&walk.server.admin("/metrics")).await.text().await.unwrap();
     for line in [
         r#"holdfast_drift_detected_total{class="security",kind="OAuthClient",mode="Enforce"} 1"#,
-        r#"holdfast_drift_corrected_total{kind="OAuthClient",result="corrected"} 1"#,
+        r#"holdfast_drift_corrected_total{class="security",kind="OAuthClient",result="success"} 1"#,
     ] {
         assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
