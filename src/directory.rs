@@ -25,7 +25,7 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::policy::Changed;
-use crate::domain::{Clock, DeletionPolicy, Kind, OwnerKey};
+use crate::domain::{Clock, DeletionPolicy, Kind, OwnerKey, SecretHash};
 use crate::manifest;
 use crate::metrics::Metrics;
 use crate::provision::{Provisioner, Removed};
@@ -69,8 +69,8 @@ struct Directory {
     again: BTreeSet<OwnerKey>,
     /// How the last deletion of each object that is gone was refused, so that it is said once.
     blocked: BTreeMap<OwnerKey, String>,
-    /// Where each object's secret was put.
-    places: BTreeMap<OwnerKey, Place>,
+    /// Where each object's secret was put, and what was there then.
+    places: BTreeMap<OwnerKey, (Place, Option<SecretHash>)>,
     /// The last reason why the folder could not be read, so that it is said once.
     trouble: Option<String>,
     recalled: bool,
@@ -119,6 +119,7 @@ impl Directory {
     async fn look(&mut self) -> BTreeSet<OwnerKey> {
         let now = self.parts.clock.now();
         let mut queue = std::mem::take(&mut self.again);
+        queue.extend(self.places.iter().filter(|(_, (place, hash))| place.hash() != *hash).map(|(o, _)| o.clone()));
         queue.extend(self.due.iter().filter(|(_, at)| **at <= now).map(|(owner, _)| owner.clone()));
         if !self.recalled {
             match self.parts.provisioner.remembered().await {
@@ -211,7 +212,7 @@ impl Directory {
                 return;
             }
             Ok(Removed::Deleted) => {
-                if let Some(Err(error)) = self.places.remove(owner).map(|place| place.remove()) {
+                if let Some(Err(error)) = self.places.remove(owner).map(|(place, _)| place.remove()) {
                     tracing::warn!(event = "secret_left_behind", %kind, namespace, name, error = chain(&error));
                 }
             }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::domain::client::ClientState;
 use crate::domain::resource_server::Lifecycle;
-use crate::domain::{ObjectStatus, OwnerKey, Spec};
+use crate::domain::{DriftMode, ObjectStatus, OwnerKey, Spec};
 use crate::manifest::{Invalid, Unresolved};
 use crate::metrics::ReconcileOutcome;
 use crate::provision::{self, ChangeKind, Done, Refused, SecretState};
@@ -29,6 +29,7 @@ pub enum Outcome {
 pub struct Force {
     pub done: Done,
     pub spec: Spec,
+    pub mode: DriftMode,
     pub unresolved: Vec<Unresolved>,
     /// What keeps a resource server from going live that is meant to be.
     pub blocked: Vec<String>,
@@ -90,6 +91,14 @@ impl Outcome {
             message,
             entity_id: entity_id.or_else(|| before.and_then(|status| status.entity_id.clone())),
             drift: done.map_or_else(|| before.and_then(|status| status.drift.clone()), |done| done.drift.clone()),
+        }
+    }
+
+    /// What happens to drift, where that is known.
+    pub fn mode(&self) -> Option<DriftMode> {
+        match self {
+            Self::Applied(force) => Some(force.mode),
+            _ => None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use crate::crd::secret::{SecretKeys, SecretSource};
-use crate::domain::{Desired, SecretText};
+use crate::domain::{Desired, SecretHash, SecretText};
 use crate::manifest::Object;
 use crate::provision::{self, Held, Provisioner, SecretState, SecretStep};
 
@@ -14,7 +14,7 @@ use super::secret_file::SecretFolder;
 const STEPS: usize = 6;
 
 /// Where a generated secret of an object belongs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     pub folder: SecretFolder,
     pub keys: SecretKeys,
@@ -37,6 +37,11 @@ impl Place {
         let (name, keys) = named(object)?;
         let folder = SecretFolder::new(root, object.namespace(), &name)?;
         Some(Self { folder, keys })
+    }
+
+    /// What the secret file holds now; `None` when it holds nothing or cannot be read.
+    pub fn hash(&self) -> Option<SecretHash> {
+        self.folder.read(&self.keys.client_secret).ok().flatten().map(|text| text.hash())
     }
 
     fn failed(&self, source: io::Error) -> Error {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::domain::{Desired, Managed, ObjectStatus, OwnerKey, Spec};
 use crate::manifest::{Invalid, Object, desired, immutable, is_ours, resource_server, unresolved};
 use crate::metrics::ReconcileOutcome;
-use crate::provision::{Applied, ChangeKind};
+use crate::provision::{self, Applied, ChangeKind, Done, SecretState};
 
 use super::Directory;
 use super::dereference::dereference;
@@ -54,7 +54,7 @@ impl Directory {
         if matches!(outcome, Outcome::Failed { .. }) {
             self.again.insert(owner.clone());
         }
-        if self.parts.board.put(status.clone()) || outcome.label() == ReconcileOutcome::Changed {
+        if self.parts.board.put(status.clone(), outcome.mode()) || outcome.label() == ReconcileOutcome::Changed {
             say(&outcome, &status);
         }
         matches!(&outcome, Outcome::Applied(force) if force.done.change == ChangeKind::Created)
@@ -94,16 +94,9 @@ impl Directory {
         if !wanted.paused && !done.entity_id.is_empty() {
             self.memory.0.insert(owner.clone(), (done.entity_id.clone(), wanted.spec.clone()));
         }
-        let secret = match self.place(object) {
-            Some(Ok(place)) if !wanted.paused && !done.entity_id.is_empty() => {
-                self.places.insert(owner, place.clone());
-                match publish(&self.parts.provisioner, &wanted, &done.entity_id, &place, &self.parts.issuer).await {
-                    Err(publish::Error::Provision(error)) => return Outcome::failed(&error),
-                    other => Some(other.map_err(|error| super::chain(&error))),
-                }
-            }
-            Some(Err(conflict)) => Some(Err(conflict)),
-            _ => None,
+        let secret = match self.secret(object, &wanted, &done).await {
+            Ok(secret) => secret,
+            Err(error) => return Outcome::failed(&error),
         };
         let blocked = match object {
             Object::ResourceServer(server) => {
@@ -112,7 +105,52 @@ impl Directory {
             _ => Vec::new(),
         };
         let unresolved = unresolved(object, &references);
-        Outcome::Applied(Box::new(Force { done, spec: wanted.spec, unresolved, blocked, secret }))
+        Outcome::Applied(Box::new(Force { done, spec: wanted.spec, mode: wanted.drift, unresolved, blocked, secret }))
+    }
+
+    /// Publishes the object's secret, if it has one, and takes away what lies where it used to be.
+    async fn secret(
+        &mut self,
+        object: &Object,
+        wanted: &Desired,
+        done: &Done,
+    ) -> Result<Option<Result<SecretState, String>>, provision::Error> {
+        if wanted.paused || done.entity_id.is_empty() {
+            return Ok(None);
+        }
+        let place = match self.place(object) {
+            Some(Ok(place)) => place,
+            Some(Err(conflict)) => return Ok(Some(Err(conflict))),
+            None => {
+                self.leave(&wanted.owner.key, None);
+                return Ok(None);
+            }
+        };
+        let published = publish(&self.parts.provisioner, wanted, &done.entity_id, &place, &self.parts.issuer).await;
+        match published {
+            Err(publish::Error::Provision(error)) => Err(error),
+            published => {
+                self.leave(&wanted.owner.key, Some(place));
+                Ok(Some(published.map_err(|error| super::chain(&error))))
+            }
+        }
+    }
+
+    /// The object's secret is at `place` from now on; nothing stays at the place before.
+    fn leave(&mut self, owner: &OwnerKey, place: Option<Place>) {
+        let before = match place {
+            Some(place) => {
+                let hash = place.hash();
+                self.places.insert(owner.clone(), (place, hash))
+            }
+            None => self.places.remove(owner),
+        };
+        let Some((before, _)) = before else { return };
+        if self.places.values().all(|(place, _)| *place != before)
+            && let Err(error) = before.remove()
+        {
+            tracing::warn!(event = "secret_left_behind", owner = %owner, error = super::chain(&error));
+        }
     }
 
     fn unchangeable(&self, wanted: &Desired) -> Result<(), Invalid> {

@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use crate::domain::SecretText;
 
 /// The folder of one Secret: `<secrets>/<namespace>/<name>`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretFolder {
     root: PathBuf,
     namespace: String,

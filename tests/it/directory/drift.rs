@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::Connection;
+use sqlx::{Connection, Executor, PgConnection};
 
 use super::{database, samples, sql};
+use crate::support::postgres;
 
 /// K3, D5
 #[tokio::test]
@@ -38,6 +39,9 @@ async fn in_warn_the_change_is_kept_and_said_once() {
     server.event("drift_detected", |line| line["name"] == "portal").await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!((server.events("drift_detected").len(), server.events("drift_corrected").len()), (1, 0));
+    let metrics = server.get(&server.admin("/metrics")).await.text().await.unwrap();
+    let gauge = r#"holdfast_drift_active{class="Cosmetic",kind="OAuthClient",mode="Warn"} 1"#;
+    assert!(metrics.to_lowercase().contains(&gauge.to_lowercase()), "{metrics}");
     assert_eq!(sql(home.path(), "UPDATE client SET display_name = 'Mine' WHERE display_name = 'Theirs'").await, 1);
 }
 
@@ -57,4 +61,26 @@ async fn at_rest_nothing_is_written() {
     }
     assert_eq!(versions[0], versions[1]);
     connection.close().await.unwrap();
+}
+
+/// K3, on PostgreSQL, where the change is heard of by LISTEN.
+#[tokio::test]
+async fn on_postgresql_a_change_by_sql_is_corrected_and_a_restart_finds_everything() {
+    let mut home = samples();
+    let database = postgres::fresh().await;
+    home.set("HOLDFAST_DATABASE__URL", &database.url);
+    let mut server = home.start().await;
+    server.event("secret_generated", |line| line["name"] == "portal").await;
+    let mut connection = PgConnection::connect(&database.url).await.unwrap();
+    connection.execute("UPDATE client SET display_name = 'Theirs' WHERE id = 'portal'").await.unwrap();
+    let found = server.event("drift_detected", |line| line["name"] == "portal").await;
+    assert!(found["note"].as_str().unwrap().contains("changed by sql"), "{found}");
+    server.event("drift_corrected", |line| line["name"] == "portal").await;
+    let (id, secret) = (home.secret("portal-oauth", "client_id"), home.secret("portal-oauth", "client_secret"));
+    let token = server.access_token(&id, &secret).await;
+    server.signal("KILL");
+    server.ended().await;
+    let server = home.start().await;
+    assert_eq!(server.introspect((&id, &secret), &token).await["active"], true);
+    server.event("reconciled", |line| line["name"] == "portal" && line["outcome"] == "unchanged").await;
 }

@@ -64,3 +64,26 @@ async fn a_link_in_the_place_of_a_secret_is_not_followed() {
     assert_eq!(said["reason"], "SecretConflict", "{said}");
     assert_eq!(std::fs::read_dir(outside).unwrap().count(), 0);
 }
+
+#[tokio::test]
+async fn a_file_that_is_taken_away_comes_back_with_another_value_and_a_renamed_one_moves() {
+    let home = samples();
+    let server = home.start().await;
+    server.event("secret_generated", |_| true).await;
+    let (id, old) = (home.secret("portal-oauth", "client_id"), home.secret("portal-oauth", "client_secret"));
+    std::fs::remove_file(home.data().join("secrets/default/portal-oauth/client_secret")).unwrap();
+    server.event("secret_rotated", |_| true).await;
+    let new = home.secret("portal-oauth", "client_secret");
+    assert_ne!(new, old);
+    home.write("oauthclient.yaml", &CLIENT.replace("name: portal-oauth", "name: moved"));
+    let moved = home.data().join("secrets/default/moved/client_secret");
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        if moved.exists() && !home.data().join("secrets/default/portal-oauth").exists() {
+            break;
+        }
+    }
+    assert!(!home.data().join("secrets/default/portal-oauth").exists(), "{}", server.log());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(server.token(&id, &home.secret("moved", "client_secret")).await.status().is_success());
+}
