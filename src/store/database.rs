@@ -6,7 +6,7 @@ use sqlx::PgPool;
 
 use crate::domain::observer::Observer;
 
-use super::tx::{Connection, Tx};
+use super::tx::{Connection, Tx, timely};
 use super::{Error, sqlite};
 
 /// The connections, and who is told how long they take.
@@ -26,9 +26,10 @@ impl Database {
     /// A transaction that sees one state of the database and writes nothing.
     pub async fn read(&self) -> Result<Tx, Error> {
         let connection = match &self.engine {
-            Engine::Sqlite(pools) => Connection::Sqlite(pools.read.begin().await?),
+            Engine::Sqlite(pools) => Connection::Sqlite(timely(pools.read.begin()).await?),
             Engine::Postgres(pool) => {
-                Connection::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+                let begin = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+                Connection::Postgres(timely(begin).await?)
             }
         };
         Ok(Tx { connection, observer: self.observer.clone(), named: None })
@@ -38,8 +39,8 @@ impl Database {
     /// somebody else wrote, whatever the timeout.
     pub async fn write(&self) -> Result<Tx, Error> {
         let connection = match &self.engine {
-            Engine::Sqlite(pools) => Connection::Sqlite(pools.write.begin_with("BEGIN IMMEDIATE").await?),
-            Engine::Postgres(pool) => Connection::Postgres(pool.begin().await?),
+            Engine::Sqlite(pools) => Connection::Sqlite(timely(pools.write.begin_with("BEGIN IMMEDIATE")).await?),
+            Engine::Postgres(pool) => Connection::Postgres(timely(pool.begin()).await?),
         };
         Ok(Tx { connection, observer: self.observer.clone(), named: None })
     }

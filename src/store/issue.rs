@@ -1,10 +1,11 @@
 //! Issuance: many requests share one statement and one commit, and each is answered after it.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::domain::observer::DatabaseOperation;
@@ -12,6 +13,7 @@ use crate::domain::secret::SecretHash;
 
 use super::Error;
 use super::database::{Database, Engine};
+use super::postgres::Locked;
 
 /// At most so many tokens a commit.
 const BATCH: usize = 256;
@@ -19,6 +21,8 @@ const BATCH: usize = 256;
 pub(super) const WAIT: Duration = Duration::from_secs(10);
 /// A batch is tried again for so long; one attempt alone may take 5 s.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// So many statements at once may wait for changes under way, each with a connection of its own.
+const SLOW: usize = 4;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A token that was decided on, and by which state of the policy.
@@ -51,6 +55,8 @@ pub enum IssueOutcome {
     Stale,
 }
 
+use IssueOutcome::Recorded;
+
 /// A request in the queue.
 pub(super) struct Waiting {
     pub issuance: Issuance,
@@ -60,13 +66,14 @@ pub(super) struct Waiting {
 /// Works until the last sender is gone.
 pub(super) async fn run(database: Database, mut queue: mpsc::Receiver<Waiting>) {
     let mut stamped = HashMap::new();
+    let slow = Arc::new(Semaphore::new(SLOW));
     let mut batch = Vec::with_capacity(BATCH);
     while queue.recv_many(&mut batch, BATCH).await > 0 {
         // whoever stopped waiting was told so, and is issued nothing
         batch.retain(|waiting: &Waiting| !waiting.answer.is_closed());
         let used = uses(&batch, &mut stamped);
         let started = Instant::now();
-        let ok = answer(&database, std::mem::take(&mut batch)).await;
+        let ok = answer(&database, &slow, std::mem::take(&mut batch)).await;
         database.observer.database(DatabaseOperation::Issue, started.elapsed(), ok);
         if let Err(error) = stamp(&database, &used).await {
             tracing::debug!(%error, "when credentials were last used was not kept");
@@ -76,39 +83,63 @@ pub(super) async fn run(database: Database, mut queue: mpsc::Receiver<Waiting>) 
 }
 
 /// Inserts the batch and answers each request; true when the database did its part.
-async fn answer(database: &Database, batch: Vec<Waiting>) -> bool {
+async fn answer(database: &Database, slow: &Arc<Semaphore>, batch: Vec<Waiting>) -> bool {
+    let mut left = Vec::new();
+    let mut reply = |waiting: Waiting, recorded: &HashSet<Vec<u8>>| match outcome(recorded, &waiting) {
+        Recorded => drop(waiting.answer.send(Ok(Recorded))),
+        IssueOutcome::Stale => left.push(waiting),
+    };
     let rows: Vec<&Waiting> = batch.iter().collect();
-    match insert_patiently(database, &rows).await {
-        Ok(recorded) => {
-            for waiting in batch {
-                let outcome = outcome(&recorded, &waiting);
-                let _ = waiting.answer.send(Ok(outcome));
-            }
-            true
-        }
+    match insert_patiently(database, &rows, Locked::Skip).await {
+        Ok(recorded) => batch.into_iter().for_each(|waiting| reply(waiting, &recorded)),
         Err(error) if error.is_unavailable() => {
             for waiting in batch {
                 let _ = waiting.answer.send(Err(Error::unavailable(&describe(&error))));
             }
-            false
+            return false;
         }
         // one row spoiled the statement: the others are none the worse for it
         Err(_) => {
             for waiting in batch {
-                let result = insert(database, &[&waiting]).await.map(|recorded| outcome(&recorded, &waiting));
-                let _ = waiting.answer.send(result);
+                match insert(database, &[&waiting], Locked::Skip).await {
+                    Ok(recorded) => reply(waiting, &recorded),
+                    Err(error) => drop(waiting.answer.send(Err(error))),
+                }
             }
-            true
         }
+    }
+    if !left.is_empty() {
+        tokio::spawn(settle(database.clone(), slow.clone(), left));
+    }
+    true
+}
+
+/// What was not recorded is stale, or somebody is changing its client or resource server: that is waited for, apart
+/// from the others, so that a transaction that somebody left open holds up nobody else.
+async fn settle(database: Database, slow: Arc<Semaphore>, mut left: Vec<Waiting>) {
+    if let Engine::Sqlite(_) = database.engine {
+        left.drain(..).for_each(|waiting| drop(waiting.answer.send(Ok(IssueOutcome::Stale))));
+        return;
+    }
+    let Ok(_permit) = slow.acquire().await else { return };
+    left.retain(|waiting| !waiting.answer.is_closed());
+    let rows: Vec<&Waiting> = left.iter().collect();
+    let inserted = insert_patiently(&database, &rows, Locked::Wait).await;
+    for waiting in left {
+        let result = match &inserted {
+            Ok(recorded) => Ok(outcome(recorded, &waiting)),
+            Err(error) => Err(Error::unavailable(&describe(error))),
+        };
+        let _ = waiting.answer.send(result);
     }
 }
 
 /// Tries again while the database is away for a moment only. What an attempt whose answer was lost has committed is
 /// not inserted twice, and so ends as Stale.
-async fn insert_patiently(database: &Database, batch: &[&Waiting]) -> Result<HashSet<Vec<u8>>, Error> {
+async fn insert_patiently(database: &Database, batch: &[&Waiting], locked: Locked) -> Result<HashSet<Vec<u8>>, Error> {
     let started = Instant::now();
     loop {
-        match insert(database, batch).await {
+        match insert(database, batch, locked).await {
             Err(error) if error.is_unavailable() && started.elapsed() < PATIENCE => {
                 tokio::time::sleep(PAUSE).await;
             }
@@ -125,13 +156,13 @@ fn describe(error: &Error) -> String {
     }
 }
 
-async fn insert(database: &Database, batch: &[&Waiting]) -> Result<HashSet<Vec<u8>>, Error> {
+async fn insert(database: &Database, batch: &[&Waiting], locked: Locked) -> Result<HashSet<Vec<u8>>, Error> {
     if batch.is_empty() {
         return Ok(HashSet::new());
     }
     let recorded = match &database.engine {
         Engine::Sqlite(pools) => super::sqlite::issue(pools, batch).await,
-        Engine::Postgres(pool) => super::postgres::issue(pool, batch).await,
+        Engine::Postgres(pool) => super::postgres::issue(pool, batch, locked).await,
     };
     Ok(recorded?.into_iter().collect())
 }

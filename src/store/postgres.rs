@@ -3,13 +3,15 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgListener, PgPoolOptions, Postgres};
+use sqlx::query::QueryScalar;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, PgPool};
 
 use crate::domain::owner::Kind;
 
 use super::Error;
 use super::issue::Waiting;
+use super::tx::timely;
 
 /// How long a caller waits for a connection.
 const ACQUIRE: Duration = Duration::from_secs(5);
@@ -44,15 +46,15 @@ pub(super) async fn open(url: &str, wait: Duration) -> Result<PgPool, Error> {
 
 /// Names the transaction for the triggers, and ends it when this process stops in the middle of it.
 pub(super) async fn name(connection: &mut PgConnection, actor: &str) -> Result<(), Error> {
-    let sql = "SELECT set_config('holdfast.actor', $1, true),
+    let sql = "SELECT set_config('holdfast.actor', $1, true), set_config('lock_timeout', '8s', true),
         set_config('idle_in_transaction_session_timeout', '5s', true)";
-    sqlx::query(sql).bind(actor).execute(connection).await?;
+    timely(sqlx::query(sql).bind(actor).execute(connection)).await?;
     Ok(())
 }
 
 pub(super) async fn lock(connection: &mut PgConnection, kind: Kind, id: &str) -> Result<(), Error> {
     let sql = format!("SELECT id FROM {} WHERE id = $1 FOR UPDATE", kind.table());
-    sqlx::query(AssertSqlSafe(sql)).bind(id).execute(connection).await?;
+    timely(sqlx::query(AssertSqlSafe(sql)).bind(id).execute(connection)).await?;
     Ok(())
 }
 
@@ -64,7 +66,7 @@ pub(super) async fn lock_migrations(connection: &mut PgConnection) -> Result<(),
 /// FOR SHARE: a plain read would let an old leader commit after the new one took over.
 pub(super) async fn hold_epoch(connection: &mut PgConnection) -> Result<i64, Error> {
     let sql = "SELECT epoch FROM leader_epoch WHERE id = 1 FOR SHARE";
-    Ok(sqlx::query_scalar(sql).fetch_one(connection).await?)
+    Ok(timely(sqlx::query_scalar(sql).fetch_one(connection)).await?)
 }
 
 /// Draws a new incarnation when this is a restored copy: another system, or change rows of the future.
@@ -105,30 +107,64 @@ impl Watcher {
     }
 }
 
+/// What an issuance does about a client or resource server that somebody is changing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Locked {
+    /// Is not recorded.
+    Skip,
+    /// Waits for the end of the change.
+    Wait,
+}
+
 /// One statement, one commit: inserts the tokens whose client and resource server have not moved. The row locks make
 /// a change of either wait until its cascade can see the token.
-pub(super) async fn issue(pool: &PgPool, batch: &[&Waiting]) -> Result<Vec<Vec<u8>>, Error> {
-    let sql = "WITH asked AS (
-            SELECT * FROM UNNEST($1::bytea[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::text[],
-                $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[])
-            AS a (jti, handle, client_id, resource_server_id, subject, scope, issued_at, expires_at,
-                client_revision, resource_server_revision)
-        ), clients AS (
-            SELECT id, revision FROM client WHERE id = ANY($3::text[]) ORDER BY id FOR SHARE
-        ), servers AS (
-            SELECT id, revision FROM resource_server WHERE id = ANY($4::text[]) ORDER BY id FOR SHARE
+pub(super) async fn issue(pool: &PgPool, batch: &[&Waiting], locked: Locked) -> Result<Vec<Vec<u8>>, Error> {
+    if locked == Locked::Skip {
+        return Ok(timely(insert(ISSUE_SKIPPING, batch).fetch_all(pool)).await?);
+    }
+    let mut transaction = timely(pool.begin()).await?;
+    sqlx::query("SELECT set_config('lock_timeout', '8s', true)").execute(&mut *transaction).await?;
+    let inserted = timely(insert(ISSUE_WAITING, batch).fetch_all(&mut *transaction)).await?;
+    timely(transaction.commit()).await?;
+    Ok(inserted)
+}
+
+macro_rules! issue {
+    ($locked:literal) => {
+        concat!(
+            "WITH asked AS (
+                SELECT * FROM UNNEST($1::bytea[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::text[],
+                    $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[])
+                AS a (jti, handle, client_id, resource_server_id, subject, scope, issued_at, expires_at,
+                    client_revision, resource_server_revision)
+            ), clients AS (
+                SELECT id, revision FROM client WHERE id = ANY($3::text[]) ORDER BY id FOR SHARE",
+            $locked,
+            "), servers AS (
+                SELECT id, revision FROM resource_server WHERE id = ANY($4::text[]) ORDER BY id FOR SHARE",
+            $locked,
+            ")
+            INSERT INTO access_token
+                (jti, handle, client_id, resource_server_id, subject, scope, issued_at, expires_at)
+            SELECT a.jti, a.handle, a.client_id, a.resource_server_id, a.subject, a.scope, a.issued_at, a.expires_at
+            FROM asked a
+            JOIN clients c ON c.id = a.client_id AND c.revision = a.client_revision
+            JOIN servers s ON s.id = a.resource_server_id AND s.revision = a.resource_server_revision
+            ON CONFLICT (jti) DO NOTHING RETURNING jti"
         )
-        INSERT INTO access_token
-            (jti, handle, client_id, resource_server_id, subject, scope, issued_at, expires_at)
-        SELECT a.jti, a.handle, a.client_id, a.resource_server_id, a.subject, a.scope, a.issued_at, a.expires_at
-        FROM asked a
-        JOIN clients c ON c.id = a.client_id AND c.revision = a.client_revision
-        JOIN servers s ON s.id = a.resource_server_id AND s.revision = a.resource_server_revision
-        ON CONFLICT (jti) DO NOTHING RETURNING jti";
+    };
+}
+
+const ISSUE_SKIPPING: &str = issue!(" SKIP LOCKED");
+const ISSUE_WAITING: &str = issue!("");
+
+type Insert = QueryScalar<'static, Postgres, Vec<u8>, PgArguments>;
+
+fn insert(sql: &'static str, batch: &[&Waiting]) -> Insert {
     let of = |text: fn(&Waiting) -> &str| batch.iter().map(|w| text(w).to_owned()).collect::<Vec<String>>();
     let number = |number: fn(&Waiting) -> i64| batch.iter().map(|w| number(w)).collect::<Vec<i64>>();
     let handle = |w: &&Waiting| w.issuance.handle.as_ref().map(|handle| handle.as_bytes().to_vec());
-    let inserted = sqlx::query_scalar::<_, Vec<u8>>(sql)
+    sqlx::query_scalar(sql)
         .bind(batch.iter().map(|w| w.issuance.jti.as_bytes().to_vec()).collect::<Vec<_>>())
         .bind(batch.iter().map(handle).collect::<Vec<_>>())
         .bind(of(|w| &w.issuance.client_id))
@@ -139,7 +175,4 @@ pub(super) async fn issue(pool: &PgPool, batch: &[&Waiting]) -> Result<Vec<Vec<u
         .bind(number(|w| w.issuance.expires_at.as_microsecond()))
         .bind(number(|w| w.issuance.client_revision))
         .bind(number(|w| w.issuance.resource_server_revision))
-        .fetch_all(pool)
-        .await?;
-    Ok(inserted)
 }

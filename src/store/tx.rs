@@ -1,7 +1,7 @@
 //! One transaction on either engine; dropping it rolls back. Each table's file adds what it can do.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -30,17 +30,26 @@ pub(super) enum Connection {
     Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
 }
 
-/// Runs one expression on whichever engine the transaction is of.
+/// A statement that takes longer is given up: a server that stopped, or a network that swallows packets, must not
+/// hold a caller for ever.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The result, or that it took too long.
+pub(super) async fn timely<T>(work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    tokio::time::timeout(PATIENCE, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+/// Runs one statement on whichever engine the transaction is of.
 macro_rules! on {
     ($tx:expr, $connection:ident => $body:expr) => {
         match &mut $tx.connection {
             $crate::store::tx::Connection::Sqlite(transaction) => {
                 let $connection = &mut **transaction;
-                $body
+                $crate::store::tx::timely(async { $body }).await
             }
             $crate::store::tx::Connection::Postgres(transaction) => {
                 let $connection = &mut **transaction;
-                $body
+                $crate::store::tx::timely(async { $body }).await
             }
         }
     };
@@ -73,8 +82,8 @@ impl Tx {
             self.unname().await?;
         }
         let committed = match self.connection {
-            Connection::Sqlite(transaction) => transaction.commit().await,
-            Connection::Postgres(transaction) => transaction.commit().await,
+            Connection::Sqlite(transaction) => timely(transaction.commit()).await,
+            Connection::Postgres(transaction) => timely(transaction.commit()).await,
         };
         if let Some(Named { wake, begun }) = named {
             self.observer.database(DatabaseOperation::Write, begun.elapsed(), committed.is_ok());

@@ -4,6 +4,7 @@ use futures::future::join_all;
 use holdfast::domain::{Actor, Kind, SecretText};
 use holdfast::store::{Error, Issuance, IssueOutcome, Revoke, RevokeCause, Store};
 use rstest::rstest;
+use sqlx::{Connection, Executor, PgConnection};
 use uuid::{Builder, Uuid};
 
 use super::engine::Engine::{self, Postgres, Sqlite};
@@ -88,6 +89,29 @@ async fn a_change_under_way_makes_issuance_wait_for_its_end() {
     assert!(!waiting.is_finished());
     tx.commit().await.unwrap();
     assert_eq!(waiting.await.unwrap().unwrap(), IssueOutcome::Stale);
+}
+
+/// A transaction that somebody left open on one client holds up nobody else.
+#[tokio::test]
+async fn a_locked_client_holds_up_only_itself() {
+    let (store, fresh) = Postgres.store().await;
+    put_all(&store).await;
+    let mut tx = store.write(&Actor::controller()).await.unwrap();
+    tx.put("other", &super::samples::client(), None, at(1)).await.unwrap();
+    let other = tx.entity(Kind::OAuthClient, "other").await.unwrap().unwrap();
+    tx.commit().await.unwrap();
+    let free = issuance(&store, 1).await;
+    let held = Issuance { jti: jti(2), client_id: other.id, client_revision: other.revision, ..free.clone() };
+    let mut outsider = PgConnection::connect(&fresh.url).await.unwrap();
+    outsider.execute("BEGIN; SELECT id FROM client WHERE id = 'other' FOR UPDATE").await.unwrap();
+    let (waiting, asked) = (store.clone(), held);
+    let waiting = tokio::spawn(async move { waiting.issue(asked).await });
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    let quick = tokio::time::timeout(std::time::Duration::from_secs(2), store.issue(free)).await;
+    assert_eq!(quick.expect("it does not wait").unwrap(), IssueOutcome::Recorded);
+    assert!(!waiting.is_finished());
+    outsider.execute("COMMIT").await.unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap(), IssueOutcome::Recorded);
 }
 
 #[rstest]
