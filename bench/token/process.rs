@@ -1,0 +1,85 @@
+//! A server as a process of its own, and what the kernel says of it.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::Result;
+
+pub struct Server {
+    process: Child,
+    pub address: SocketAddr,
+    pub path: &'static str,
+    /// From its start to the first time that it said it was ready.
+    pub start: Duration,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+impl Server {
+    pub async fn start(program: &Path, arguments: &[&str], path: &'static str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let (address, admin) = (free_address()?, free_address()?);
+        let began = Instant::now();
+        let process = Command::new(program)
+            .args(arguments)
+            .env("HOLDFAST_SERVER__PUBLIC__LISTEN", address.to_string())
+            .env("HOLDFAST_SERVER__ADMIN__LISTEN", admin.to_string())
+            .env("HOLDFAST_DATABASE__URL", format!("sqlite://{}/bench.db", folder.path().display()))
+            .env("HOLDFAST_KEYS__MASTER_KEY_FILE", folder.path().join("master.key"))
+            .env("XDG_DATA_HOME", folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut server = Self { process, address, path, start: Duration::ZERO, _folder: folder };
+        while !server.is_ready().await {
+            if began.elapsed() > Duration::from_secs(60) {
+                return Err(format!("{} did not become ready in a minute", program.display()).into());
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        server.start = began.elapsed();
+        // the policy is read from its folder and applied meanwhile
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        Ok(server)
+    }
+
+    async fn is_ready(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(self.address).await else { return false };
+        let request = "GET /ready HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n";
+        let mut answer = String::new();
+        let asked = stream.write_all(request.as_bytes()).await.is_ok();
+        asked && stream.read_to_string(&mut answer).await.is_ok() && answer.starts_with("HTTP/1.1 200")
+    }
+
+    /// User and system time of all its threads, from the scheduler's nanoseconds.
+    pub fn cpu(&self) -> Result<Duration> {
+        let mut total = 0;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
+            let line = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+            total += line.split(' ').next().ok_or("no schedstat")?.parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(total))
+    }
+
+    /// Resident memory, MiB.
+    pub fn resident(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+    }
+}
