@@ -99,3 +99,37 @@ fn cors() -> CorsLayer {
         .allow_headers(headers)
         .expose_headers([header::WWW_AUTHENTICATE, header::RETRY_AFTER])
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::http::{Request, StatusCode};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    /// A fault of ours is JSON that says nothing of it, and it is counted.
+    #[tokio::test]
+    async fn a_panic_is_a_server_error_in_json() {
+        let metrics = Metrics::new().unwrap();
+        let observatory = Observatory::new(Arc::clone(&metrics), "", [7; 8]);
+        let routes = Router::new().route(
+            "/livez",
+            get(|| async {
+                if true {
+                    panic!("the secret is 42")
+                }
+            }),
+        );
+        let request = Request::get("/livez").body(Body::empty()).unwrap();
+        let response = finish(routes, observatory).oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()["x-request-id"], "0707070707070707-0");
+        let body = to_bytes(response.into_body(), 1000).await.unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["error"], "server_error");
+        assert!(!body.to_string().contains("42"));
+        let counted = "holdfast_http_requests_total{method=\"GET\",route=\"/livez\",status=\"500\"} 1";
+        assert!(metrics.render().unwrap().contains(counted));
+    }
+}
