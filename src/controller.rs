@@ -103,7 +103,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) {
                 let _ = stop.run_until_cancelled(tokio::time::sleep(RETRY)).await;
             }
         }
-        if let Err(error) = elector.release().await {
+        if let Ok(Err(error)) = tokio::time::timeout(GRACE, elector.release()).await {
             tracing::warn!(event = "leadership_failed", error = error.chain());
         }
     }
@@ -112,10 +112,10 @@ pub async fn run(parts: Parts, stop: CancellationToken) {
 /// Waits for the Lease; `false` when there is nothing more to wait for.
 async fn campaign(elector: &mut Elector, stop: &CancellationToken) -> bool {
     while !stop.is_cancelled() {
-        match elector.hold().await {
-            Ok(true) => return true,
-            Ok(false) => {}
-            Err(error) => tracing::warn!(event = "leadership_failed", error = error.chain()),
+        match stop.run_until_cancelled(elector.hold()).await {
+            Some(Ok(true)) => return true,
+            Some(Ok(false)) | None => {}
+            Some(Err(error)) => tracing::warn!(event = "leadership_failed", error = error.chain()),
         }
         let _ = stop.run_until_cancelled(tokio::time::sleep(RETRY)).await;
     }

@@ -1,8 +1,10 @@
 //! What the watches have seen: objects by kind and namespace, Secrets and Namespaces as metadata only.
 
+use std::sync::Arc;
+
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::core::{NamespaceResourceScope, PartialObjectMeta};
+use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::{Api, Client, Resource};
@@ -41,21 +43,24 @@ impl Watched for crd::Provider {
     const KIND: Kind = Kind::Provider;
 }
 
+/// An object that may not have the form that this program knows: one such must not stop the watch on all others.
+pub(super) type Guarded<K> = DeserializeGuard<K>;
+
 /// The objects of one kind in one watched namespace, or in all.
 struct Lane<K: Watched> {
     namespace: Option<String>,
-    objects: Store<K>,
-    wake: UnboundedSender<ObjectRef<K>>,
+    objects: Store<Guarded<K>>,
+    wake: UnboundedSender<ObjectRef<Guarded<K>>>,
     /// The store's own readiness wakes one of those who wait for it, and there are many.
     listed: CancellationToken,
 }
 
 /// The other end of a lane, which its controller consumes.
 pub(super) struct Inlet<K: Watched> {
-    pub api: Api<K>,
-    pub objects: Store<K>,
-    pub writer: Writer<K>,
-    pub woken: UnboundedReceiver<ObjectRef<K>>,
+    pub api: Api<Guarded<K>>,
+    pub objects: Store<Guarded<K>>,
+    pub writer: Writer<Guarded<K>>,
+    pub woken: UnboundedReceiver<ObjectRef<Guarded<K>>>,
     /// To be cancelled when all objects were listed once.
     pub listed: CancellationToken,
 }
@@ -110,9 +115,12 @@ impl<K: Watched> Lanes<K> {
         }
     }
 
-    fn get(&self, namespace: &str, name: &str) -> Option<Object> {
-        let object = self.of(namespace)?.objects.get(&ObjectRef::new(name).within(namespace))?;
-        Some((*object).clone().into())
+    fn get(&self, namespace: &str, name: &str) -> Option<Arc<Guarded<K>>> {
+        self.of(namespace)?.objects.get(&ObjectRef::new(name).within(namespace))
+    }
+
+    fn read(&self, namespace: &str, name: &str) -> Option<Object> {
+        Some(self.get(namespace, name)?.0.as_ref().ok()?.clone().into())
     }
 }
 
@@ -189,12 +197,21 @@ impl Caches {
         self.providers.wake_all();
     }
 
-    /// An object as the watch has it.
+    /// An object as the watch has it; `None` also when it cannot be read.
     pub(super) fn object(&self, kind: Kind, key: &ObjectKey) -> Option<Object> {
         match kind {
-            Kind::ResourceServer => self.resource_servers.get(&key.namespace, &key.name),
-            Kind::OAuthClient => self.clients.get(&key.namespace, &key.name),
-            Kind::Provider => self.providers.get(&key.namespace, &key.name),
+            Kind::ResourceServer => self.resource_servers.read(&key.namespace, &key.name),
+            Kind::OAuthClient => self.clients.read(&key.namespace, &key.name),
+            Kind::Provider => self.providers.read(&key.namespace, &key.name),
+        }
+    }
+
+    /// Whether the watch has the object, readable or not.
+    pub(super) fn has(&self, key: &OwnerKey) -> bool {
+        match key.kind {
+            Kind::ResourceServer => self.resource_servers.get(&key.namespace, &key.name).is_some(),
+            Kind::OAuthClient => self.clients.get(&key.namespace, &key.name).is_some(),
+            Kind::Provider => self.providers.get(&key.namespace, &key.name).is_some(),
         }
     }
 

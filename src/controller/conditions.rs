@@ -68,14 +68,30 @@ pub(super) fn conditions(
 
 /// The conditions of an object whose deletion waits: all as they were but for those that say so.
 pub(super) fn blocked(previous: &[Condition], note: &str, generation: i64, now: Timestamp) -> Vec<Condition> {
-    let replaced = [ConditionType::Ready, ConditionType::Synced, ConditionType::Reconciling, ConditionType::Stalled];
     let facts = [
         Fact::new(ConditionType::Ready, false, "DeletionBlocked", note),
         Fact::new(ConditionType::Synced, false, "DeletionBlocked", note),
         Fact::new(ConditionType::Reconciling, true, "Progressing", note),
     ];
+    replaced(previous, &facts, generation, now)
+}
+
+/// The conditions of an object that this program cannot read, as after a downgrade.
+pub(super) fn unreadable(previous: &[Condition], note: &str, generation: i64, now: Timestamp) -> Vec<Condition> {
+    let facts = [
+        Fact::new(ConditionType::Ready, false, "InvalidSpec", note),
+        Fact::new(ConditionType::Accepted, false, "InvalidSpec", note),
+        Fact::new(ConditionType::Stalled, true, "InvalidSpec", note),
+    ];
+    replaced(previous, &facts, generation, now)
+}
+
+/// These, and what was said before of everything else.
+fn replaced(previous: &[Condition], facts: &[Fact], generation: i64, now: Timestamp) -> Vec<Condition> {
     let next = facts.iter().map(|f| condition::condition(f.kind, f.status, &f.reason, &f.message, now));
-    let others = previous.iter().filter(|c| !replaced.iter().any(|kind| kind.as_str() == c.type_)).cloned();
+    let progress = [ConditionType::Reconciling, ConditionType::Stalled];
+    let said = |c: &&Condition| facts.iter().map(|f| f.kind).chain(progress).any(|kind| kind.as_str() == c.type_);
+    let others = previous.iter().filter(|c| !said(c)).cloned();
     condition::settle(previous, next.chain(others).collect(), generation)
 }
 

@@ -55,6 +55,14 @@ pub(super) async fn reconcile(object: Object, context: Arc<Context>) -> Result<A
     Ok(again.map_or_else(Action::await_change, Action::requeue))
 }
 
+/// An object that this program cannot read is told so; what was in force stays.
+pub(super) async fn unreadable(key: OwnerKey, error: String, context: Arc<Context>) -> Result<Action, Error> {
+    let started = Instant::now();
+    status::publish_unreadable(&context, &key, &error).await?;
+    report::reconciled(&context, &key, Ok(Ended::Invalid), started.elapsed());
+    Ok(Action::requeue(spread(&key, context.settings.rescan)))
+}
+
 async fn walk(context: &Context, object: &Object) -> Result<(Ended, Option<Duration>), Error> {
     if !manifest::is_ours(object, &context.settings.policy) {
         return Ok((Ended::Ignored, None));

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{DeletionPolicy, Owner, OwnerKey, Reason, Report};
-use crate::manifest::ObjectKey;
 
 use super::context::Context;
 use super::error::Error;
@@ -33,9 +32,9 @@ pub(super) async fn scan(context: Arc<Context>, stop: CancellationToken) {
 async fn look(context: &Context, told: &mut BTreeSet<OwnerKey>) -> Result<(), Error> {
     for (owner, policy) in context.provisioner.owners().await? {
         let key = &owner.key;
-        let seen = context.caches.object(key.kind, &ObjectKey::new(&key.namespace, &key.name)).is_some();
+        let watched = context.caches.watches(&key.namespace);
         // the watch may be behind, and "could not read" is never "absent"
-        if seen || !context.caches.watches(&key.namespace) || read(context, key).await?.is_some() {
+        if !watched || context.caches.has(key) || read(context, key).await?.is_some() {
             continue;
         }
         match policy {

@@ -12,9 +12,9 @@ use crate::domain::outcome::ObjectStatus;
 use crate::domain::{OwnerKey, Report};
 use crate::manifest::Object;
 
-use super::conditions::{blocked, conditions};
+use super::conditions::{blocked, conditions, unreadable};
 use super::context::Context;
-use super::error::{Error, kube_error};
+use super::error::{Error, is_not_found, kube_error};
 use super::kubernetes::{api, conditions_of, read};
 use super::outcome::{Outcome, Verdict, event_reason};
 use super::secret::FIELD_MANAGER;
@@ -49,6 +49,23 @@ pub(super) async fn publish_blocked(context: &Context, object: &Object, note: &s
     Ok(())
 }
 
+/// Says that the object has no form that this program knows. All else in its status stays as it is.
+pub(super) async fn publish_unreadable(context: &Context, key: &OwnerKey, note: &str) -> Result<(), Error> {
+    let api = api(&context.client, key);
+    let Some(live) = api.get_opt(&key.name).await.map_err(kube_error("read the object"))? else { return Ok(()) };
+    let before = live.data.get("status").cloned().unwrap_or_else(|| json!({}));
+    let generation = live.metadata.generation.unwrap_or_default();
+    let said = before.get("conditions").cloned().and_then(|said| serde_json::from_value::<Vec<Condition>>(said).ok());
+    let conditions = unreadable(&said.unwrap_or_default(), note, generation, context.clock.now());
+    let mut next = before.clone();
+    next["conditions"] = serde_json::to_value(conditions)?;
+    next["observedGeneration"] = generation.into();
+    if before == next {
+        return Ok(());
+    }
+    patch(context, key, live.metadata.uid.as_deref().unwrap_or_default(), &next).await.map(drop)
+}
+
 /// The conditions before and after a write.
 struct Flip {
     before: Vec<Condition>,
@@ -73,21 +90,27 @@ where
         return Ok(None);
     }
     let after = serde_json::from_value(next.get("conditions").cloned().unwrap_or_default())?;
+    let written = patch(context, &object.key(), object.uid(), &next).await?;
+    Ok(written.then(|| Flip { before: conditions_of(&live).to_vec(), after }))
+}
+
+/// Applies the whole status; `false` when the object is gone.
+async fn patch(context: &Context, key: &OwnerKey, uid: &str, status: &Value) -> Result<bool, Error> {
     let patch = json!({
         "apiVersion": API_VERSION,
-        "kind": object.kind().as_str(),
-        "metadata": { "name": object.name(), "uid": object.uid() },
-        "status": next,
+        "kind": key.kind.as_str(),
+        "metadata": { "name": key.name, "uid": uid },
+        "status": status,
     });
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    let result =
-        api(&context.client, &object.key()).patch_status(object.name(), &parameters, &Patch::Apply(patch)).await;
-    match result {
-        Err(error) if super::error::is_not_found(&error) => return Ok(None),
-        other => other.map_err(kube_error("write the status"))?,
-    };
-    context.metrics.status_write(object.kind());
-    Ok(Some(Flip { before: conditions_of(&live).to_vec(), after }))
+    match api(&context.client, key).patch_status(&key.name, &parameters, &Patch::Apply(patch)).await {
+        Err(error) if is_not_found(&error) => Ok(false),
+        Err(error) => Err(kube_error("write the status")(error)),
+        Ok(_) => {
+            context.metrics.status_write(key.kind);
+            Ok(true)
+        }
+    }
 }
 
 /// Equal but for numbers that move by themselves, which are written only together with something else.

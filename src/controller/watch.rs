@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::core::PartialObjectMeta;
+use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::controller::Controller;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -19,9 +19,9 @@ use crate::crd::common::{DELETION_POLICY_ANNOTATION, REFERENCED_LABEL};
 use crate::domain::{Kind, OwnerKey};
 use crate::manifest::{Object, ObjectKey};
 
-use super::cache::{Inlet, Inlets, Watched};
+use super::cache::{Guarded, Inlet, Inlets, Watched};
 use super::context::Context;
-use super::reconcile::{reconcile, retry};
+use super::reconcile::{reconcile, retry, unreadable};
 use super::secret::{MANAGED_LABEL, OWNER_ANNOTATION};
 
 /// Objects of one kind that are looked at at the same time.
@@ -81,7 +81,9 @@ fn serve<K: Watched>(
         .inspect(move |event| match event {
             // nobody listens any more when the term is over
             Ok(Event::InitDone) => listed.cancel(),
-            Ok(Event::Delete(object)) => drop(gone.send(Seen::Gone(Box::new(object.clone().into())))),
+            Ok(Event::Delete(DeserializeGuard(Ok(object)))) => {
+                drop(gone.send(Seen::Gone(Box::new(object.clone().into()))));
+            }
             Ok(_) => {}
             Err(error) => {
                 metrics.watch_error(K::KIND);
@@ -100,7 +102,10 @@ fn serve<K: Watched>(
         .reconcile_on(inlet.woken)
         .graceful_shutdown_on(stop.clone().cancelled_owned())
         .run(
-            |object: Arc<K>, context| reconcile((*object).clone().into(), context).boxed(),
+            |object: Arc<Guarded<K>>, context| match &object.0 {
+                Ok(object) => reconcile(object.clone().into(), context).boxed(),
+                Err(invalid) => unreadable(key(&*object), invalid.error.clone(), context).boxed(),
+            },
             |object, error, context| retry(&key(&*object), error, &context),
             Arc::clone(context),
         )
@@ -108,7 +113,7 @@ fn serve<K: Watched>(
         .boxed()
 }
 
-fn key<K: Watched>(object: &K) -> OwnerKey {
+fn key<K: Watched>(object: &Guarded<K>) -> OwnerKey {
     OwnerKey::new(K::KIND, object.namespace().unwrap_or_default(), object.name_any())
 }
 
