@@ -12,7 +12,7 @@ fn retained(mut spec: Value) -> Value {
     spec
 }
 
-/// K10: the row and its Secret go; the same ids come back, and nothing else.
+/// The row and its Secret go; the same ids come back, and nothing else.
 #[tokio::test]
 async fn a_deleted_object_takes_its_row_along_and_gets_its_ids_back() {
     let world = World::new().await;
@@ -55,7 +55,7 @@ async fn a_deleted_object_takes_its_row_along_and_gets_its_ids_back() {
     operator.stop().await;
 }
 
-/// K11: a retained object never hangs, its row and its Secret outlive it, and it may take them up again.
+/// A retained object never hangs, its row and its Secret outlive it, and it may take them up again.
 #[tokio::test]
 async fn retain_leaves_the_row_and_the_secret() {
     let world = World::new().await;

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::harness::{World, client, condition, eventually, resource_server};
 
-/// D1, D5: within a second, with the field and who did it.
+/// K2, K3: within a second, with the field and who did it.
 #[tokio::test]
 async fn a_change_by_sql_is_told_and_put_back() {
     let world = World::new().await;
@@ -46,7 +46,7 @@ async fn a_change_by_sql_is_told_and_put_back() {
     operator.stop().await;
 }
 
-/// D2: Warn tells and keeps; it is told once, also to a new operator.
+/// K3: Warn tells and keeps; it is told once, also to a new operator.
 #[tokio::test]
 async fn warn_keeps_what_it_finds() {
     let world = World::new().await;
@@ -76,7 +76,7 @@ async fn warn_keeps_what_it_finds() {
     operator.stop().await;
 }
 
-/// D3: a deleted row comes back with its id and its secret.
+/// K3: a deleted row comes back with its id and its secret.
 #[tokio::test]
 async fn a_deleted_row_is_found_missing() {
     let world = World::new().await;
@@ -94,7 +94,7 @@ async fn a_deleted_row_is_found_missing() {
     operator.stop().await;
 }
 
-/// D4: hashes that nobody issued do not last.
+/// K3: hashes that nobody issued do not last.
 #[tokio::test]
 async fn a_planted_hash_is_taken_away() {
     let world = World::new().await;
@@ -117,7 +117,7 @@ async fn a_planted_hash_is_taken_away() {
     operator.stop().await;
 }
 
-/// D6: what the author changes is never drift.
+/// K4: what the author changes is never drift.
 #[tokio::test]
 async fn a_spec_edit_is_never_drift() {
     let world = World::new().await;

@@ -2,7 +2,7 @@
 
 use super::harness::{World, condition, eventually, resource_server};
 
-/// FT: the database takes no writes; the API server does, and says so.
+/// The database takes no writes; the API server does, and says so.
 #[tokio::test]
 async fn a_database_that_takes_no_writes_is_told_and_waited_for() {
     let world = World::new().await;
@@ -22,7 +22,7 @@ async fn a_database_that_takes_no_writes_is_told_and_waited_for() {
     operator.stop().await;
 }
 
-/// A later leader's epoch fences this one off; it steps down and stands again.
+/// K11: a later leader's epoch fences this one off; it steps down and stands again.
 #[tokio::test]
 async fn a_fenced_leader_steps_down() {
     let world = World::new().await;

@@ -7,6 +7,7 @@ use super::harness::{World, eventually, resource_server};
 use holdfast::controller::MasterKeySecret;
 use holdfast::domain::{KeyHome, SecretText};
 
+/// K11
 #[tokio::test]
 async fn the_second_waits_and_takes_over_when_the_first_ends() {
     let world = World::new().await;
@@ -32,7 +33,7 @@ async fn the_second_waits_and_takes_over_when_the_first_ends() {
     assert_eq!(released.holder_identity, None);
 }
 
-/// A leader that vanished is waited for as long as its Lease holds, and no longer.
+/// K11: a leader that vanished is waited for as long as its Lease holds, and no longer.
 #[tokio::test]
 async fn a_vanished_leader_is_succeeded() {
     let world = World::new().await;

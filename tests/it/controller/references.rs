@@ -8,7 +8,7 @@ use holdfast::domain::Kind;
 use holdfast::domain::OwnerKey;
 use holdfast::domain::policy::Policy;
 
-/// K7: a client may come before the resource server that it names.
+/// A client may come before the resource server that it names.
 #[tokio::test]
 async fn a_client_waits_for_its_resource_server() {
     let world = World::new().await;
@@ -27,7 +27,7 @@ async fn a_client_waits_for_its_resource_server() {
     operator.stop().await;
 }
 
-/// K8: who may refer to a resource server is its own word, and taking it back cuts off at once.
+/// Who may refer to a resource server is its own word, and taking it back cuts off at once.
 #[tokio::test]
 async fn another_namespace_needs_permission_and_loses_it() {
     let world = World::with(2).await;

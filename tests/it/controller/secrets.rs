@@ -45,7 +45,7 @@ async fn another_value(world: &World, before: &str) -> String {
     .await
 }
 
-/// S2: by period, with an overlap in which both work.
+/// K5: by period, with an overlap in which both work.
 #[tokio::test]
 async fn a_secret_is_rotated_by_period_with_an_overlap() {
     let world = World::new().await;
@@ -69,7 +69,7 @@ async fn a_secret_is_rotated_by_period_with_an_overlap() {
     operator.stop().await;
 }
 
-/// S3: a level, not a trigger.
+/// K5: a level, not a trigger.
 #[tokio::test]
 async fn rotate_issued_before_acts_once() {
     let world = World::new().await;
@@ -97,7 +97,7 @@ async fn rotate_issued_before_acts_once() {
     operator.stop().await;
 }
 
-/// S4: a leak. Nothing of before works, at once.
+/// K5: a leak. Nothing of before works, at once.
 #[tokio::test]
 async fn revoke_issued_before_ends_every_older_secret_at_once() {
     let world = World::new().await;
@@ -122,7 +122,7 @@ async fn revoke_issued_before_ends_every_older_secret_at_once() {
     operator.stop().await;
 }
 
-/// S6: a Secret that is somebody else's is never written.
+/// A Secret that is somebody else's is never written.
 #[tokio::test]
 async fn a_foreign_secret_is_left_as_it_is() {
     let world = World::new().await;

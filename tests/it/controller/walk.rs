@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::harness::{ISSUER, World, client, condition, conditions, eventually, resource_server};
 
-/// K1, K3
+/// K1
 #[tokio::test]
 async fn three_kinds_become_ready() {
     let world = World::new().await;
@@ -70,7 +70,7 @@ async fn before_the_first_look_the_status_says_so() {
     assert_eq!(condition(&object, "Ready").reason, "Pending");
 }
 
-/// K5: 0 writes to the API server and no change row, also when everything starts anew.
+/// K6: 0 writes to the API server and no change row, also when everything starts anew.
 #[tokio::test]
 async fn a_second_look_writes_nothing() {
     let world = World::new().await;
@@ -136,6 +136,7 @@ async fn an_invalid_spec_stalls_itself_alone() {
     operator.stop().await;
 }
 
+/// D8: draft, needs setup, ready.
 #[tokio::test]
 async fn a_draft_is_ready_as_a_draft_and_goes_live() {
     let world = World::new().await;
