@@ -7,6 +7,7 @@ mod config;
 mod controller;
 mod crd;
 mod directory;
+mod docs;
 mod http;
 mod oauth;
 mod provision;
