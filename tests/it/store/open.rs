@@ -176,7 +176,7 @@ async fn a_restored_database_begins_a_new_incarnation() {
     let _feed = super::engine::Feed::start(&store).await;
     let mut receiver = store.subscribe();
     fresh.sql("UPDATE client SET display_name = 'after'").await;
-    let changed = tokio::time::timeout(Duration::from_secs(1), receiver.recv()).await.unwrap().unwrap();
+    let changed = tokio::time::timeout(Duration::from_secs(10), receiver.recv()).await.unwrap().unwrap();
     assert_eq!(changed.id, "portal");
     assert_eq!(fresh.number("SELECT count(DISTINCT incarnation) FROM change").await, 2);
 }

@@ -80,7 +80,7 @@ async fn a_change_of_what_is_remembered_is_heard(#[case] engine: Engine) {
     let revision = store.read().await.unwrap().entity(Kind::OAuthClient, "portal").await.unwrap().unwrap().revision;
     let mut receiver = store.subscribe();
     fresh.sql("UPDATE managed SET last_applied = NULL").await;
-    let changed = tokio::time::timeout(std::time::Duration::from_secs(1), receiver.recv()).await.unwrap().unwrap();
+    let changed = tokio::time::timeout(std::time::Duration::from_secs(10), receiver.recv()).await.unwrap().unwrap();
     assert_eq!((changed.kind, changed.id.as_str(), changed.owner), (Kind::OAuthClient, "portal", Some(key())));
     let after = store.read().await.unwrap().entity(Kind::OAuthClient, "portal").await.unwrap().unwrap();
     assert_eq!(after.revision, revision);
@@ -101,7 +101,7 @@ async fn a_row_without_an_owner_is_told_to_who_remembers_it(#[case] engine: Engi
     let _feed = Feed::start(&store).await;
     let mut receiver = store.subscribe();
     fresh.sql("UPDATE client SET display_name = 'theirs'").await;
-    let changed = tokio::time::timeout(std::time::Duration::from_secs(1), receiver.recv()).await.unwrap().unwrap();
+    let changed = tokio::time::timeout(std::time::Duration::from_secs(10), receiver.recv()).await.unwrap().unwrap();
     assert_eq!(changed.owner, Some(key()));
 }
 
