@@ -180,3 +180,33 @@ async fn two_objects_cannot_have_one_client_id() {
     assert!(operator.store.snapshot().client(&id).is_some());
     operator.stop().await;
 }
+
+/// A row that nobody owns goes to who may have it, and to nobody else; taking it over changes what the spec says only.
+#[tokio::test]
+async fn a_row_without_an_owner_is_adopted_from_a_trusted_namespace() {
+    let world = World::with(2).await;
+    let operator = world.operator().await;
+    let untrusted = world.namespaces[1].clone();
+    let mut spec = client();
+    spec["clientID"] = "legacy".into();
+    spec["displayName"] = "Legacy".into();
+    spec["resources"] = json!([]);
+    // made by an object that was retained, and so by nobody any more
+    world.apply("OAuthClient", "former", retained(spec.clone())).await;
+    world.ready("OAuthClient", "former").await;
+    world.delete("OAuthClient", "former").await;
+    world.event("former", "Retained").await;
+    world.sql("DELETE FROM managed").await;
+
+    world.apply_in(&untrusted, "OAuthClient", "thief", spec.clone()).await;
+    let refused = ("Accepted", "False", "AdoptionRefused");
+    let thief = world.until_in(&untrusted, "OAuthClient", "thief", refused).await;
+    assert_eq!(condition(&thief, "Stalled").reason, "AdoptionRefused");
+
+    spec["authentication"]["secret"]["name"] = "heir-oauth".into();
+    world.apply("OAuthClient", "heir", spec).await;
+    let heir = world.ready("OAuthClient", "heir").await;
+    assert_eq!(heir.data["status"]["clientID"], "legacy");
+    world.event("heir", "Adopted").await;
+    operator.stop().await;
+}
