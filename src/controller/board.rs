@@ -14,11 +14,18 @@ struct Entry {
     status: ObjectStatus,
     /// `None` while the spec is invalid.
     mode: Option<DriftMode>,
+    /// A replaced secret is in use in the last tenth of its overlap.
+    overdue: bool,
 }
 
 impl Board {
-    pub(super) fn put(&self, status: ObjectStatus, mode: Option<DriftMode>) {
-        self.entries().insert(status.owner.clone(), Entry { status, mode });
+    pub(super) fn put(&self, status: ObjectStatus, mode: Option<DriftMode>, overdue: bool) {
+        self.entries().insert(status.owner.clone(), Entry { status, mode, overdue });
+    }
+
+    /// How many objects have a replaced secret in use that is about to end.
+    pub(super) fn overdue(&self) -> i64 {
+        i64::try_from(self.entries().values().filter(|entry| entry.overdue).count()).unwrap_or(i64::MAX)
     }
 
     pub(super) fn remove(&self, key: &OwnerKey) {

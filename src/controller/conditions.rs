@@ -51,7 +51,7 @@ pub(super) fn conditions(
         let message = "The provider is contacted when it is first used";
         facts.push(Fact::new(ConditionType::Reachable, Status::Unknown, "NotChecked", message));
     }
-    facts.extend(secret_current(outcome).or_else(|| {
+    facts.extend(secret_current(outcome, now).or_else(|| {
         let untouched = outcome.secret == Published::Untouched;
         if untouched { kept(previous, ConditionType::SecretCurrent) } else { None }
     }));
@@ -200,10 +200,14 @@ fn launched(outcome: &Outcome) -> Option<Fact> {
     }
 }
 
-fn secret_current(outcome: &Outcome) -> Option<Fact> {
+fn secret_current(outcome: &Outcome, now: Timestamp) -> Option<Fact> {
     let fact =
         |holds: bool, reason, message: &str| Some(Fact::new(ConditionType::SecretCurrent, holds, reason, message));
     match &outcome.secret {
+        Published::Settled(_) if outcome.overdue(now).is_some() => {
+            let id = outcome.overdue(now).map(|credential| credential.id.as_str()).unwrap_or_default();
+            fact(false, "RotationOverdue", &format!("secret {id} was replaced, ends soon and is still in use"))
+        }
         Published::Settled(state) if state.current.is_some() => {
             fact(true, "Current", "The Secret holds the credential in force")
         }

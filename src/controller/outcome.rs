@@ -1,7 +1,10 @@
 //! What one reconcile found out: everything that status, Events, the log line and the metric are made from.
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::crd::resource_server::Lifecycle;
-use crate::domain::{Desired, Reason, Spec};
+use crate::domain::desired::SecretSource;
+use crate::domain::{Credential, Desired, Reason, Spec};
 use crate::manifest::{Invalid, Object, Policy, References, Unresolved, resource_server, unresolved};
 use crate::provision::{Applied, Done, Refused, SecretState};
 
@@ -85,6 +88,22 @@ impl Outcome {
             Published::Settled(state) => Some(state),
             _ => self.done().map(|done| &done.secret),
         }
+    }
+
+    /// A replaced secret that was used in the last tenth of its overlap: whoever uses it is about to be locked out.
+    pub(super) fn overdue(&self, now: Timestamp) -> Option<&Credential> {
+        let rotation = match &self.desired.as_ref()?.secret {
+            SecretSource::Generated(rotation) | SecretSource::Referenced { rotation, .. } => rotation,
+            SecretSource::None | SecretSource::Unresolved => return None,
+        };
+        let tenth = SignedDuration::from_secs(rotation.overlap_seconds / 10);
+        self.secret_state()?.retiring.iter().find(|credential| {
+            let late = credential.retire_at.is_some_and(|end| {
+                let since = end - tenth;
+                credential.last_used_at.is_some_and(|used| since <= used)
+            });
+            late && credential.is_live(now)
+        })
     }
 }
 

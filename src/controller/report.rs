@@ -130,6 +130,7 @@ fn log(report: &Report) {
 }
 
 fn populations(context: &Context) {
+    context.metrics.secret_rotation_overdue(context.board.overdue());
     for kind in Kind::ALL {
         let (total, ready) = context.board.count(kind);
         context.metrics.managed(kind, total, ready);

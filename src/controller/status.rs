@@ -32,7 +32,8 @@ pub(super) async fn publish(context: &Context, object: &Object, outcome: &Outcom
         tell(context, object, outcome, &written).await;
     }
     let ready = conditions(object.kind(), outcome, conditions_of(object), generation, now);
-    context.board.put(last_word(object.key(), outcome, &ready), outcome.desired.as_ref().map(|desired| desired.drift));
+    let mode = outcome.desired.as_ref().map(|desired| desired.drift);
+    context.board.put(last_word(object.key(), outcome, &ready), mode, outcome.overdue(now).is_some());
     Ok(())
 }
 

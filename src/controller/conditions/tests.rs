@@ -3,7 +3,12 @@ use serde_json::json;
 
 use super::*;
 use crate::crd::FieldError;
-use crate::domain::{Actor, Class};
+use crate::domain::credential::Rotation;
+use crate::domain::desired::SecretSource;
+use crate::domain::{
+    Actor, AdoptionPolicy, Class, Credential, CredentialState, DeletionPolicy, Desired, DriftMode, Owner, OwnerKey,
+    SecretText,
+};
 use crate::manifest::Invalid;
 use crate::provision::{ChangeKind, SecretState};
 
@@ -150,6 +155,54 @@ fn drift_does_not_pull_ready_down_and_is_told_after_it_was_corrected() {
     let drifted = condition::find(&list, "Drifted").unwrap();
     assert_eq!((drifted.status.as_str(), drifted.reason.as_str()), ("False", "DriftCorrected"));
     assert_eq!(drifted.message, "spec.redirectURIs put back at 1970-01-01T00:00:07Z after a change by sql:alice");
+}
+
+#[rstest]
+#[case(None, "SecretCurrent=True Current")]
+#[case(Some(89), "SecretCurrent=True Current")]
+#[case(Some(95), "SecretCurrent=False RotationOverdue")]
+fn a_replaced_secret_in_late_use_is_told(#[case] used: Option<i64>, #[case] expected: &str) {
+    let credential = |id: &str, state, retire_at, last_used_at| Credential {
+        id: id.into(),
+        hash: SecretText::new(id).hash(),
+        state,
+        issued_at: at(0),
+        retire_at,
+        last_used_at,
+    };
+    let state = SecretState {
+        current: Some(credential("new", CredentialState::Current, None, None)),
+        retiring: vec![credential("old", CredentialState::Retiring, Some(at(100)), used.map(at))],
+        ..SecretState::default()
+    };
+    let rotation = Rotation { overlap_seconds: 100, ..Rotation::default() };
+    let spec: Spec = serde_json::from_value(json!({"kind": "OAuthClient", "spec": {
+        "displayName": "", "state": "Active", "grantTypes": [], "redirectURIs": [], "jwks": null, "jwksURI": null,
+        "authenticationMethod": "ClientSecretBasic", "workloadIdentity": null, "agent": null, "resources": [],
+        "consent": "Required",
+        "tokens": {"refreshLifetimeSeconds": 60, "refreshIdleSeconds": 60, "senderConstraint": "None"},
+    }}))
+    .unwrap();
+    let key = OwnerKey::new(Kind::OAuthClient, "web", "portal");
+    let desired = Desired {
+        owner: Owner { key, namespace_uid: "n".into(), object_uid: "o".into() },
+        wanted_id: None,
+        known_id: None,
+        spec,
+        drift: DriftMode::Enforce,
+        ignore_fields: Default::default(),
+        deletion: DeletionPolicy::Delete,
+        adoption: AdoptionPolicy::IfUnowned,
+        trusted: true,
+        paused: false,
+        secret: SecretSource::Generated(rotation),
+    };
+    let outcome = Outcome { desired: Some(Box::new(desired)), secret: Published::Settled(state), ..applied() };
+    let list = conditions(Kind::OAuthClient, &outcome, &[], 1, at(96));
+    let said: Vec<_> = list.iter().map(|c| format!("{}={} {}", c.type_, c.status, c.reason)).collect();
+    assert!(said.contains(&expected.to_owned()), "{said:?}");
+    let over = conditions(Kind::OAuthClient, &outcome, &list, 1, at(100));
+    assert_eq!(condition::find(&over, "SecretCurrent").unwrap().reason, "Current", "it ends with the overlap");
 }
 
 #[test]
