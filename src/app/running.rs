@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Error, signal};
+use super::Error;
+use super::signal::Signals;
 use crate::http::Health;
 
 /// How long requests that have begun may take to end, after the listeners closed.
@@ -52,6 +53,7 @@ impl Group {
 
 /// What runs.
 pub struct Running {
+    signals: Signals,
     health: Health,
     doors: Group,
     listeners: Group,
@@ -59,8 +61,10 @@ pub struct Running {
 }
 
 impl Running {
-    pub fn new(health: Health) -> Self {
-        Self { health, doors: Group::default(), listeners: Group::default(), rest: Group::default() }
+    pub fn new(health: Health) -> Result<Self, Error> {
+        let signals = Signals::new().map_err(Error::Runtime)?;
+        let (doors, listeners, rest) = (Group::default(), Group::default(), Group::default());
+        Ok(Self { signals, health, doors, listeners, rest })
     }
 
     /// The controller or the directory: ends first, so that whoever comes next may begin.
@@ -104,9 +108,7 @@ impl Running {
     pub async fn until_ended(mut self, wait: Duration, started: Instant) -> Result<(), Error> {
         tracing::info!(event = "started", took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX));
         let failure = tokio::select! {
-            hangup = signal::outlive_hangup() => Some(Error::Ended { name: "signal handler", source: hangup.err() }),
-            signal = signal::end() => {
-                let signal = signal.map_err(Error::Runtime)?;
+            signal = self.signals.end() => {
                 tracing::info!(event = "draining", signal, wait_seconds = wait.as_secs());
                 None
             }
@@ -120,7 +122,7 @@ impl Running {
             // the load balancer looks at /ready meanwhile; a second signal says that nobody waits for it
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                _ = signal::end() => {}
+                _ = self.signals.end() => {}
             }
         }
         self.listeners.end(FINISH).await;

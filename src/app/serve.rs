@@ -54,7 +54,7 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
         actor: door.actor(),
     });
     let health = Health::new(server.clone(), Arc::clone(&metrics), door.leads().then(|| leadership.clone()));
-    let mut running = Running::new(health.clone());
+    let mut running = Running::new(health.clone())?;
     let parts = door::Parts {
         settings: &settings,
         provisioner: provisioner.clone(),
