@@ -66,6 +66,8 @@ pub enum Error {
     Unknown(Kind),
     #[error("managed by {0}")]
     Owned(OwnerKey),
+    #[error("another {0} has the name that was asked for")]
+    Taken(Kind),
     #[error("{field}: {problem}")]
     BadPatch { field: String, problem: String },
 }

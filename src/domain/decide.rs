@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::client::{AuthenticationMethod, ClientState, GrantType};
 use super::policy::{ClientEntry, Policy, ResourceServerEntry};
 use super::refusal::Refusal;
-use super::resource_server::{Lifecycle, SigningAlgorithm};
+use super::resource_server::{AccessToken, Lifecycle, SigningAlgorithm};
 
 /// What a client asks for with client_credentials (OAuth 2.1 §4.2, RFC 8707 §2).
 #[derive(Debug, Clone, Default)]
@@ -76,7 +76,9 @@ pub fn client_credentials(client: &ClientEntry, ask: &Ask<'_>, policy: &impl Pol
         resource_server_revision: target.revision,
         audience: resource_server.resource_uri.clone(),
         scopes: scopes.into_iter().map(str::to_owned).collect(),
-        lifetime_seconds: resource_server.access_token.lifetime_seconds,
+        // a row may say anything until it is corrected
+        lifetime_seconds: (resource_server.access_token.lifetime_seconds)
+            .clamp(*AccessToken::LIFETIMES.start(), *AccessToken::LIFETIMES.end()),
         opaque: resource_server.access_token.format == "Opaque",
         algorithm: resource_server.access_token.signing_algorithm,
     })

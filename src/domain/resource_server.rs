@@ -3,6 +3,7 @@
 //! Member names are those of the custom resource, so that a path in an Event reads like the manifest.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -120,6 +121,24 @@ pub struct AccessToken {
     pub lifetime_seconds: i64,
     /// None, DPoPOptional or DPoPRequired.
     pub sender_constraint: String,
+}
+
+impl AccessToken {
+    /// Lifetimes that are issued, in seconds.
+    pub const LIFETIMES: RangeInclusive<i64> = 60..=3600;
+
+    /// What is not one of the values that there are, if anything.
+    pub fn fault(&self) -> Option<&'static str> {
+        if !Self::LIFETIMES.contains(&self.lifetime_seconds) {
+            return Some("lifetimeSeconds must be 60 to 3600");
+        }
+        if !["JWT", "Opaque"].contains(&self.format.as_str()) {
+            return Some("format must be JWT or Opaque");
+        }
+        let constraints = ["None", "DPoPOptional", "DPoPRequired"];
+        let known = constraints.contains(&self.sender_constraint.as_str());
+        (!known).then_some("senderConstraint must be None, DPoPOptional or DPoPRequired")
+    }
 }
 
 /// JWS algorithms that tokens are signed with (RFC 7518 §3.1, RFC 8037 §3.1).

@@ -9,6 +9,7 @@ use super::{Error, Provisioner};
 use crate::domain::drift::{Correction, OpenDrift};
 use crate::domain::policy::Entity;
 use crate::domain::{Actor, Kind, OwnerKey, Spec};
+use crate::store;
 
 /// A row after an edit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -48,7 +49,10 @@ impl Provisioner {
         }
         let spec = patched(&entity, patch)?;
         if spec != entity.spec {
-            tx.put(id, &spec, owner.as_ref(), self.now()).await?;
+            tx.put(id, &spec, owner.as_ref(), self.now()).await.map_err(|error| match error {
+                store::Error::Conflict { .. } => Error::Taken(kind),
+                other => other.into(),
+            })?;
         }
         let edited = tx.entity(kind, id).await?.ok_or(Error::Unknown(kind))?;
         tx.commit().await?;
@@ -101,8 +105,13 @@ fn patched(entity: &Entity, patch: &Value) -> Result<Spec, Error> {
         // one at a time, so that the error names the field that is to blame
         let kind = entity.spec.kind();
         let tagged = serde_json::json!({ "kind": kind.as_str(), "spec": spec.clone() });
-        serde_json::from_value::<Spec>(tagged)
-            .map_err(|error| Error::BadPatch { field: name.clone(), problem: error.to_string() })?;
+        let bad = |problem: String| Error::BadPatch { field: name.clone(), problem };
+        match serde_json::from_value::<Spec>(tagged).map_err(|error| bad(error.to_string()))? {
+            Spec::ResourceServer(server) if name == "accessToken" => {
+                server.access_token.fault().map_or(Ok(()), |fault| Err(bad(fault.to_owned())))?;
+            }
+            _ => {}
+        }
     }
     let tagged = serde_json::json!({ "kind": entity.spec.kind().as_str(), "spec": spec });
     serde_json::from_value(tagged).map_err(|error| Error::BadPatch { field: "body".into(), problem: error.to_string() })

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
@@ -21,8 +22,8 @@ use crate::provision::{Edited, Error, Provisioner};
 pub async fn client(
     State(provisioner): State<Provisioner>,
     State(metrics): State<Arc<Metrics>>,
-    Path(id): Path<String>,
     admin: Admin,
+    Id(id): Id,
     request: Request,
 ) -> Response {
     let edit = Edit { kind: Kind::OAuthClient, id, provisioner, metrics };
@@ -32,12 +33,26 @@ pub async fn client(
 pub async fn resource_server(
     State(provisioner): State<Provisioner>,
     State(metrics): State<Arc<Metrics>>,
-    Path(id): Path<String>,
     admin: Admin,
+    Id(id): Id,
     request: Request,
 ) -> Response {
     let edit = Edit { kind: Kind::ResourceServer, id, provisioner, metrics };
     edit.answer(admin, request).await
+}
+
+/// The last segment of the path, when it can be an id.
+pub struct Id(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(id)) if !id.contains(char::is_control) => Ok(Self(id)),
+            _ => Err(respond::not_found().await),
+        }
+    }
 }
 
 struct Edit {
@@ -119,14 +134,14 @@ fn plain(name: &str) -> String {
 fn outcome(ended: &Result<Edited, Error>) -> Outcome {
     match ended {
         Ok(_) => Outcome::Success,
-        Err(Error::Owned(_)) => Outcome::Denied,
+        Err(Error::Owned(_) | Error::Taken(_)) => Outcome::Denied,
         Err(Error::Unknown(_) | Error::BadPatch { .. }) => Outcome::Invalid,
         Err(_) => Outcome::Error,
     }
 }
 
 fn response_is_fault(error: &Error) -> bool {
-    !matches!(error, Error::Owned(_) | Error::Unknown(_) | Error::BadPatch { .. })
+    !matches!(error, Error::Owned(_) | Error::Taken(_) | Error::Unknown(_) | Error::BadPatch { .. })
 }
 
 fn problem(error: &Error) -> Response {
@@ -134,6 +149,10 @@ fn problem(error: &Error) -> Response {
         Error::Owned(owner) => {
             let text = format!("{owner} owns this; change that object, or repeat with force=true and it becomes drift");
             respond::error(StatusCode::CONFLICT, "owned", &text)
+        }
+        Error::Taken(kind) => {
+            let text = format!("another {kind} has the name that was asked for");
+            respond::error(StatusCode::CONFLICT, "conflict", &text)
         }
         Error::Unknown(kind) => respond::error(StatusCode::NOT_FOUND, "not_found", &format!("there is no such {kind}")),
         Error::BadPatch { field, problem } => {
