@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Query, State};
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
@@ -133,14 +132,10 @@ async fn healthy(State(health): State<Health>) -> Response {
     word(health.check().await.all())
 }
 
-#[derive(Deserialize)]
-struct Asked {
-    verbose: Option<String>,
-}
-
-async fn told(State(health): State<Health>, Query(asked): Query<Asked>) -> Response {
+async fn told(State(health): State<Health>, RawQuery(query): RawQuery) -> Response {
     let checks = health.check().await;
-    if asked.verbose.is_none() {
+    let asked = query.unwrap_or_default();
+    if !url::form_urlencoded::parse(asked.as_bytes()).any(|(name, _)| name == "verbose") {
         return word(checks.all());
     }
     let mut body = json!({ "status": status(checks.all()).1 });
