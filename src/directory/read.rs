@@ -19,6 +19,8 @@ pub type Files = BTreeMap<PathBuf, String>;
 pub enum Error {
     #[error("failed to read {}", path.display())]
     Io { path: PathBuf, source: io::Error },
+    #[error("failed to read {}: a device, a socket or a pipe", path.display())]
+    NoFile { path: PathBuf },
     #[error("failed to read {}: larger than 4 MiB", path.display())]
     TooLarge { path: PathBuf },
     #[error("failed to read {}: more than 10000 files", path.display())]
@@ -51,7 +53,10 @@ fn enter(root: &Path, folder: &Path, depth: usize, files: &mut Files) -> Result<
         let metadata = std::fs::metadata(&path).map_err(failed(&path))?;
         if metadata.is_dir() {
             enter(root, &path, depth + 1, files)?;
-        } else if metadata.is_file() && path.extension().is_some_and(|extension| extension == "yaml") {
+        } else if path.extension().is_some_and(|extension| extension == "yaml") {
+            if !metadata.is_file() {
+                return Err(Error::NoFile { path });
+            }
             let text = text(&path)?;
             let name = path.strip_prefix(root).unwrap_or(&path).to_owned();
             files.insert(name, text);
