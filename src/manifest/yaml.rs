@@ -21,6 +21,9 @@ pub use core::{NamespaceDocument, SecretDocument};
 /// The namespace of a document that names none.
 pub const DEFAULT_NAMESPACE: &str = "default";
 
+/// The most documents that a file may have.
+const MAX_DOCUMENTS: usize = 10_000;
+
 /// One document that can be used.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Document {
@@ -56,7 +59,12 @@ impl fmt::Display for Error {
 
 /// Reads each document of a file by itself, so that one that is wrong spoils no other.
 pub fn read(text: &str) -> Vec<Result<Document, Error>> {
-    split::documents(text)
+    let documents = split::documents(text);
+    if documents.len() > MAX_DOCUMENTS {
+        let error = FieldError::new("", format!("more than {MAX_DOCUMENTS} documents in one file"));
+        return vec![Err(Error { line: 1, key: None, errors: vec![error] })];
+    }
+    documents
         .into_iter()
         .filter_map(|(line, text)| match parse(text) {
             Ok(Value::Null) => None,
