@@ -23,6 +23,10 @@ impl Default for Metrics {
 impl Metrics {
     pub(super) fn validate(&self) -> Result<(), Error> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.');
+        let taken = ["/livez", "/ready", "/health"].contains(&self.path.as_str()) || self.path.starts_with("/admin/");
+        if taken {
+            return Err(Error::invalid("metrics.path", "something else is served there"));
+        }
         if self.path.len() > 1 && self.path.starts_with('/') && self.path.bytes().all(plain) {
             return Ok(());
         }

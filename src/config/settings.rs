@@ -78,6 +78,10 @@ fn check_issuer(issuer: &str) -> Result<(), Error> {
     if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
         return refuse("expected a URL without user, query and fragment");
     }
+    let odd = |segment: &str| segment.starts_with([':', '*']) || segment == ".well-known";
+    if url.path_segments().into_iter().flatten().any(odd) {
+        return refuse("expected no segment of the path that is .well-known or begins with : or *");
+    }
     if issuer.ends_with('/') {
         return refuse("expected no slash at the end");
     }
