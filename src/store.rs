@@ -31,7 +31,7 @@ mod tx;
 use std::collections::HashMap;
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -79,7 +79,7 @@ pub struct Store {
     inner: Arc<Inner>,
 }
 
-type Rereads = Mutex<HashMap<(Kind, String), Arc<OnceCell<()>>>>;
+type Rereads = HashMap<(Kind, String), Arc<OnceCell<()>>>;
 
 struct Inner {
     database: Database,
@@ -88,11 +88,33 @@ struct Inner {
     healthy: AtomicBool,
     /// One load at a time, so that an older state never replaces a newer one.
     loading: tokio::sync::Mutex<()>,
-    rereads: Rereads,
+    rereads: Mutex<Rereads>,
     wake: Arc<Notify>,
     changed: broadcast::Sender<Changed>,
     queue: mpsc::Sender<Waiting>,
     _held: Option<File>,
+}
+
+impl Inner {
+    fn rereads(&self) -> MutexGuard<'_, Rereads> {
+        self.rereads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One caller of a read that several may share.
+struct Reading<'a> {
+    inner: &'a Inner,
+    key: (Kind, String),
+    cell: &'a Arc<OnceCell<()>>,
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        let mut rereads = self.inner.rereads();
+        if rereads.get(&self.key).is_some_and(|known| Arc::ptr_eq(known, self.cell)) {
+            rereads.remove(&self.key);
+        }
+    }
 }
 
 impl Store {
@@ -194,14 +216,10 @@ impl Store {
     /// Reads one entity into the snapshot; those who ask for the same one meanwhile share the read.
     pub async fn reread(&self, kind: Kind, id: &str) -> Result<(), Error> {
         let key = (kind, id.to_owned());
-        let rereads = || self.inner.rereads.lock().unwrap_or_else(PoisonError::into_inner);
-        let cell = rereads().entry(key.clone()).or_default().clone();
-        let result = cell.get_or_try_init(|| self.load_one(kind, id)).await.map(drop);
-        let mut rereads = rereads();
-        if rereads.get(&key).is_some_and(|known| Arc::ptr_eq(known, &cell)) {
-            rereads.remove(&key);
-        }
-        result
+        let cell = self.inner.rereads().entry(key.clone()).or_default().clone();
+        // forgotten also when the caller stops waiting, which a stranger can do as often as he likes
+        let _reading = Reading { inner: &self.inner, key, cell: &cell };
+        cell.get_or_try_init(|| self.load_one(kind, id)).await.map(drop)
     }
 
     /// Word of every change. A receiver that lags must treat everything as changed.
@@ -232,5 +250,28 @@ impl Store {
             Ok(Err(_)) => Err(Error::unavailable("the issuance was dropped")),
             Err(_) => Err(Error::unavailable("the issuance waited too long")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::observer::Unobserved;
+
+    #[tokio::test]
+    async fn a_read_that_nobody_waits_for_any_more_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options::new(format!("sqlite://{}", dir.path().join("a.db").display()));
+        let store = Store::open(&options, Arc::new(Unobserved)).await.unwrap();
+        store.migrate().await.unwrap();
+        let loading = store.inner.loading.lock().await;
+        for id in ["a", "b"] {
+            let read = store.reread(Kind::OAuthClient, id);
+            tokio::time::timeout(Duration::from_millis(1), read).await.unwrap_err();
+        }
+        assert!(store.inner.rereads().is_empty());
+        drop(loading);
+        store.reread(Kind::OAuthClient, "a").await.unwrap();
+        assert!(store.inner.rereads().is_empty());
     }
 }
