@@ -84,9 +84,7 @@ impl Tx {
     async fn load(&mut self, kind: Kind, id: Option<&str>) -> Result<Vec<Result<Entity, Error>>, Error> {
         let tables = mapping::tables(kind);
         let own = self.mapped_rows(&tables[0], id).await?;
-        if own.is_empty() {
-            return Ok(Vec::new());
-        }
+        // an id that nobody has costs the same statements, so that time does not tell which ids there are
         let mut lists = Vec::new();
         for table in &tables[1..] {
             let mut by_entity: HashMap<String, Vec<Cells>> = HashMap::new();

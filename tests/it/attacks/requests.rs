@@ -1,9 +1,10 @@
 //! Requests that are nearly right, and headers that lie.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use super::{Target, raw};
-use std::time::Duration;
 
 /// What a proxy that is not trusted might say.
 const LIES: [(&str, &str); 9] = [
@@ -251,4 +252,42 @@ async fn nothing_is_smuggled_into_the_log() {
             assert!(whole, "{line}");
         }
     }
+}
+
+/// The largest distance of the two distributions (Kolmogorov and Smirnov).
+fn distance(mut one: Vec<Duration>, mut other: Vec<Duration>) -> f64 {
+    one.sort();
+    other.sort();
+    let below = |sorted: &[Duration], at: Duration| sorted.partition_point(|x| *x <= at) as f64 / sorted.len() as f64;
+    let gaps = one.iter().chain(&other).map(|at| (below(&one, *at) - below(&other, *at)).abs());
+    gaps.fold(0.0, f64::max)
+}
+
+/// B-07, R-57: time does not tell a client that nobody knows from one whose secret is wrong.
+#[tokio::test]
+async fn time_does_not_tell_which_clients_there_are() {
+    const SAMPLES: usize = 250;
+    // what chance alone passes once in a thousand times
+    let critical = 1.95 * (2.0 / SAMPLES as f64).sqrt();
+    let mut home = crate::directory::samples();
+    home.set("HOLDFAST_RATE_LIMITS__FAILED_AUTHENTICATIONS_PER_MINUTE", "100000");
+    let target = Target::start(home).await;
+    let mut found = Vec::new();
+    for _ in 0..3 {
+        let mut took = [Vec::new(), Vec::new()];
+        for sample in 0..2 * SAMPLES {
+            // each goes first as often as the other
+            let which = (sample + sample / 2) % 2;
+            let began = Instant::now();
+            let answer = target.server.token(["portal", "nobody"][which], "wrong-secret-0123456789").await;
+            assert_eq!(answer.status(), 401);
+            took[which].push(began.elapsed());
+        }
+        let [known, unknown] = took;
+        found.push(distance(known, unknown));
+        if found.last().is_some_and(|distance| *distance < critical) {
+            return;
+        }
+    }
+    panic!("{found:?} are beyond {critical}");
 }
