@@ -123,7 +123,19 @@ async fn asked(request: Request) -> Result<(bool, Value), Response> {
     }
     let body = read(request.into_body()).await?;
     let patch: Value = serde_json::from_slice(&body).map_err(|_| bad("the body is not JSON"))?;
+    if has_nul(&patch) {
+        return Err(bad("the body has a NUL in a text, which no database keeps"));
+    }
     if patch.is_object() { Ok((force, patch)) } else { Err(bad("the body is not a JSON object")) }
+}
+
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(members) => members.iter().any(|(name, member)| name.contains('\0') || has_nul(member)),
+        _ => false,
+    }
 }
 
 /// A name from the request in the characters that an `error_description` may have.

@@ -158,6 +158,8 @@ async fn an_edit_that_is_nearly_right_is_refused_by_name() {
         ("?force=true", "{"),
         ("?force=true", "{\"displayName\": \"a\"} {}"),
         ("?force=true", "{\"displayName\": \"\u{0}\"}"),
+        ("?force=true", "{\"displayName\": \"\\u0000\"}"),
+        ("?force=true", "{\"tokens\": {\"\\u0000\": 1}}"),
     ] {
         let path = format!("/admin/clients/portal{query}");
         let (status, said) = send(&target, &Method::PATCH, &path, Some(&key), body).await;
