@@ -51,6 +51,12 @@ macro_rules! read {
     }};
 }
 
+/// A row whose key is none can be neither named nor put right.
+fn legible(row: Result<MappedRow, sqlx::Error>, table: &Table) -> Option<MappedRow> {
+    row.inspect_err(|error| tracing::error!(table = table.name, %error, "a row without a readable key is not served"))
+        .ok()
+}
+
 impl Tx {
     /// The rows of a mapped table, of one entity or of all.
     pub(super) async fn mapped_rows(&mut self, table: &Table, entity: Option<&str>) -> Result<Vec<MappedRow>, Error> {
@@ -63,7 +69,8 @@ impl Tx {
         let rows: Result<Vec<_>, sqlx::Error> = on!(self, connection => {
             let query = sqlx::query(AssertSqlSafe(sql));
             let query = match entity { Some(id) => query.bind(id), None => query };
-            query.fetch_all(connection).await?.iter().map(|row| read!(row, table)).collect()
+            let rows = query.fetch_all(connection).await?;
+            Ok(rows.iter().map(|row| read!(row, table)).filter_map(|row| legible(row, table)).collect())
         });
         let mut rows = rows?;
         rows.sort_by(|a, b| (&a.entity, &a.id).cmp(&(&b.entity, &b.id)));

@@ -7,7 +7,7 @@ use crate::domain::secret::SecretHash;
 
 use super::Error;
 use super::time::{micros, optional, stamp};
-use super::tx::{Tx, on, row};
+use super::tx::{Readable, Tx, on, row};
 
 row!(CredentialRow {
     id: String,
@@ -90,10 +90,12 @@ impl Tx {
             FROM credential c LEFT JOIN credential_use u ON u.credential_id = c.id
             WHERE c.principal = $1 OR $1 = '' ORDER BY c.issued_at, c.id";
         let principal = principal.unwrap_or_default();
-        let rows = on!(self, c => sqlx::query_as::<_, CredentialRow>(sql).bind(principal).fetch_all(c).await)?;
+        let rows = on!(self, c => sqlx::query_as::<_, Readable<CredentialRow>>(sql)
+            .bind(principal).fetch_all(c).await)?;
         let mut found: HashMap<String, Vec<Credential>> = HashMap::new();
-        for row in rows {
-            match row.read() {
+        let corrupt = || Error::Corrupt { table: "credential", key: principal.to_owned() };
+        for Readable(row) in rows {
+            match row.ok_or_else(corrupt).and_then(CredentialRow::read) {
                 Ok((principal, credential)) => found.entry(principal).or_default().push(credential),
                 Err(error) => tracing::error!(%error, "a credential that cannot be read authenticates nobody"),
             }

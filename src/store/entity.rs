@@ -26,16 +26,28 @@ impl Tx {
     pub async fn entity_by_name(&mut self, kind: Kind, public: &str) -> Result<Option<Entity>, Error> {
         let id = match kind {
             Kind::OAuthClient => Some(public.to_owned()),
-            Kind::ResourceServer => {
-                let sql = "SELECT id FROM resource_server WHERE rtrim(resource_uri, '/') = rtrim($1, '/')";
-                on!(self, c => sqlx::query_scalar::<_, String>(sql).bind(public).fetch_optional(c).await)?
-            }
+            Kind::ResourceServer => self.entity_id_by_uri(public).await?,
             Kind::Provider => None,
         };
         match id {
             Some(id) => self.entity(kind, &id).await,
             None => Ok(None),
         }
+    }
+
+    /// The resource server that has this URI (`https://h` is `https://h/`), whether or not its row can be read.
+    pub async fn entity_id_by_uri(&mut self, uri: &str) -> Result<Option<String>, Error> {
+        let sql = "SELECT id FROM resource_server WHERE rtrim(resource_uri, '/') = rtrim($1, '/')";
+        Ok(on!(self, c => sqlx::query_scalar::<_, String>(sql).bind(uri).fetch_optional(c).await)?)
+    }
+
+    /// The ids of the rows that say themselves that they are this owner's, the oldest first.
+    pub async fn entity_ids_of(&mut self, owner: &OwnerKey) -> Result<Vec<String>, Error> {
+        let table = mapping::tables(owner.kind)[0].name;
+        let sql =
+            format!("SELECT id FROM {table} WHERE owner_namespace = $1 AND owner_name = $2 ORDER BY created_at, id");
+        Ok(on!(self, c => sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(sql))
+            .bind(&owner.namespace).bind(&owner.name).fetch_all(c).await)?)
     }
 
     /// Every entity of a kind that can be read; the others are logged.

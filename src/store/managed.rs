@@ -10,7 +10,7 @@ use crate::domain::spec::Spec;
 
 use super::Error;
 use super::time::{micros, optional};
-use super::tx::{Tx, on, row};
+use super::tx::{Readable, Tx, on, row};
 
 /// The format of `last_applied` that this program writes.
 const FORMAT: i64 = 1;
@@ -44,6 +44,11 @@ row!(ManagedRow {
 });
 
 impl ManagedRow {
+    fn of(row: Readable<Self>, key: &str) -> Result<Managed, Error> {
+        let corrupt = || Error::Corrupt { table: "managed", key: key.to_owned() };
+        row.0.ok_or_else(corrupt)?.read()
+    }
+
     fn read(self) -> Result<Managed, Error> {
         let key = format!("{}/{}/{}", self.owner_kind, self.owner_namespace, self.owner_name);
         let corrupt = || Error::Corrupt { table: "managed", key: key.clone() };
@@ -86,12 +91,13 @@ fn print<T: Serialize>(value: &T) -> Result<String, Error> {
 }
 
 impl Tx {
-    /// What is remembered of an owner, also of one that is gone (`deleted_at`).
+    /// What is remembered of an owner, also of one that is gone (`deleted_at`). [`Error::Corrupt`] when the row makes
+    /// no sense: `put_managed` overwrites it.
     pub async fn managed(&mut self, owner: &OwnerKey) -> Result<Option<Managed>, Error> {
         let sql = select!("WHERE owner_kind = $1 AND owner_namespace = $2 AND owner_name = $3");
-        let row = on!(self, c => sqlx::query_as::<_, ManagedRow>(sql)
+        let row = on!(self, c => sqlx::query_as::<_, Readable<ManagedRow>>(sql)
             .bind(owner.kind.as_str()).bind(&owner.namespace).bind(&owner.name).fetch_optional(c).await)?;
-        row.map(ManagedRow::read).transpose()
+        row.map(|row| ManagedRow::of(row, &owner.to_string())).transpose()
     }
 
     /// Who manages this entity; of several, one that lives before one that is gone.
@@ -100,9 +106,19 @@ impl Tx {
             "WHERE owner_kind = $1 AND entity_id = $2
             ORDER BY CASE WHEN deleted_at IS NULL THEN 0 ELSE 1 END, deleted_at DESC LIMIT 1"
         );
-        let row = on!(self, c => sqlx::query_as::<_, ManagedRow>(sql)
+        let row = on!(self, c => sqlx::query_as::<_, Readable<ManagedRow>>(sql)
             .bind(kind.as_str()).bind(id).fetch_optional(c).await)?;
-        row.map(ManagedRow::read).transpose()
+        row.map(|row| ManagedRow::of(row, id)).transpose()
+    }
+
+    /// Somebody else who manages this entity now.
+    pub async fn other_owner(&mut self, owner: &OwnerKey, id: &str) -> Result<Option<OwnerKey>, Error> {
+        let sql = "SELECT owner_namespace || '/' || owner_name FROM managed
+            WHERE owner_kind = $1 AND entity_id = $2 AND deleted_at IS NULL
+                AND NOT (owner_namespace = $3 AND owner_name = $4) LIMIT 1";
+        let found = on!(self, c => sqlx::query_scalar::<_, String>(sql)
+            .bind(owner.kind.as_str()).bind(id).bind(&owner.namespace).bind(&owner.name).fetch_optional(c).await)?;
+        Ok(found.and_then(|name| format!("{}/{name}", owner.kind).parse().ok()))
     }
 
     /// The live owner of an entity.
@@ -114,11 +130,15 @@ impl Tx {
         Ok(found.and_then(|name| format!("{kind}/{name}").parse().ok()))
     }
 
-    /// All owners, also those that are gone.
+    /// All owners, also those that are gone; what cannot be read is logged and left out.
     pub async fn all_managed(&mut self) -> Result<Vec<Managed>, Error> {
         let sql = select!("ORDER BY owner_kind, owner_namespace, owner_name");
-        let rows = on!(self, c => sqlx::query_as::<_, ManagedRow>(sql).fetch_all(c).await)?;
-        rows.into_iter().map(ManagedRow::read).collect()
+        let rows = on!(self, c => sqlx::query_as::<_, Readable<ManagedRow>>(sql).fetch_all(c).await)?;
+        let readable = |row| {
+            let read = ManagedRow::of(row, "");
+            read.inspect_err(|error| tracing::error!(%error, "a memory that cannot be read is left out")).ok()
+        };
+        Ok(rows.into_iter().filter_map(readable).collect())
     }
 
     /// Remembers, or replaces what was remembered; the same again changes nothing.

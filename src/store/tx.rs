@@ -74,6 +74,15 @@ macro_rules! row {
 }
 pub(super) use row;
 
+/// A row, or nothing when a column holds what it cannot: SQLite lets anybody put anything anywhere.
+pub(super) struct Readable<T>(pub Option<T>);
+
+impl<'r, R: sqlx::Row, T: sqlx::FromRow<'r, R>> sqlx::FromRow<'r, R> for Readable<T> {
+    fn from_row(row: &'r R) -> sqlx::Result<Self> {
+        Ok(Self(T::from_row(row).ok()))
+    }
+}
+
 impl Tx {
     /// Makes everything that was written durable and wakes the change feed.
     pub async fn commit(mut self) -> Result<(), Error> {
