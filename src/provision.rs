@@ -153,8 +153,10 @@ impl Provisioner {
         &self.0.parts.store
     }
 
+    /// As the database keeps it, so that what is read back is what was written.
     fn now(&self) -> Timestamp {
-        self.0.parts.clock.now()
+        let now = self.0.parts.clock.now();
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 
     /// A transaction that only the leader may open, and that a later leader fences off.

@@ -17,12 +17,14 @@ use super::drift::{DriftedField, OpenDrift, ROW};
 use super::spec::{Class, FieldMap, Spec, class};
 
 /// What is known of one object when it is compared.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Known<'a> {
     /// What was last applied; `None` = this object never was.
     pub last: Option<&'a Spec>,
     /// The policy in the database; `None` = there is no row.
     pub observed: Option<&'a Spec>,
+    /// What to say of a row that is not there: null, or [`super::drift::UNREADABLE`].
+    pub missing: Value,
     /// Drift that was reported before and stands.
     pub open: Option<&'a OpenDrift>,
 }
@@ -67,7 +69,7 @@ impl Plan {
 pub fn plan(desired: &Desired, known: Known<'_>) -> Plan {
     let mut plan = match (known.last, known.observed) {
         (None, None) => created(desired),
-        (Some(last), None) => missing(desired, last),
+        (Some(last), None) => missing(desired, last, known.missing),
         (last, Some(observed)) => compared(desired, last.unwrap_or(observed), observed),
     };
     plan.record = !desired.paused && known.last != Some(&desired.spec);
@@ -93,13 +95,8 @@ fn created(desired: &Desired) -> Plan {
     Plan { intent, write: Some(desired.spec.clone()), ..Plan::default() }
 }
 
-fn missing(desired: &Desired, last: &Spec) -> Plan {
-    let field = DriftedField {
-        path: ROW.to_owned(),
-        class: Class::Security,
-        expected: Value::Bool(true),
-        observed: Value::Null,
-    };
+fn missing(desired: &Desired, last: &Spec, observed: Value) -> Plan {
+    let field = DriftedField { path: ROW.to_owned(), class: Class::Security, expected: Value::Bool(true), observed };
     let mut plan = Plan::default();
     if desired.drift == DriftMode::Enforce || desired.spec != *last {
         plan.corrected.push(field);

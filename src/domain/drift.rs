@@ -24,6 +24,8 @@ pub struct DriftedField {
 pub const ROW: &str = "row";
 /// What is observed of a row that is there and makes no sense.
 pub const UNREADABLE: &str = "unreadable";
+/// What is observed of something that was changed and cannot be shown, or is as it was by now.
+pub const CHANGED: &str = "changed";
 /// The path of the live secret hashes (category SecretMismatch).
 pub const SECRETS: &str = "secret";
 /// The path of the memory that the row is ours (category OwnershipLost).

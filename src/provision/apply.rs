@@ -11,7 +11,7 @@ use crate::domain::diff::Plan;
 use crate::domain::drift::{Correction, DriftedField, OpenDrift, ROW, SECRETS};
 use crate::domain::managed::{KnownCredential, Managed};
 use crate::domain::policy::Trace;
-use crate::domain::{Actor, Desired, Spec, clock};
+use crate::domain::{Actor, Credential, Desired, Spec, clock};
 use crate::store::{self, Revoke, RevokeCause, Tx};
 
 impl Provisioner {
@@ -33,7 +33,7 @@ impl Provisioner {
     async fn apply_in_transaction(&self, desired: &Desired) -> Result<Applied, Error> {
         let now = self.now();
         let mut tx = self.write().await?;
-        if let Some(managed) = tx.managed(&desired.owner.key).await? {
+        if let (Some(managed), _) = situation::recall(&mut tx, &desired.owner.key).await? {
             tx.lock_entity(desired.spec.kind(), &managed.entity_id).await?;
         }
         let situation = situation::load(&mut tx, desired, &self.store().snapshot()).await?;
@@ -52,7 +52,11 @@ impl Provisioner {
             }
             other => other?,
         }
-        let entity = tx.entity(desired.spec.kind(), &managed.entity_id).await?;
+        let entity = match tx.entity(desired.spec.kind(), &managed.entity_id).await {
+            // kept as it was found
+            Err(store::Error::Corrupt { .. }) => None,
+            entity => entity?,
+        };
         tx.commit().await?;
         self.observe(desired, &situation.traces, &work.plan, now);
         Ok(Applied::Done(Box::new(Done {
@@ -105,17 +109,24 @@ impl Provisioner {
         managed: &mut Managed,
     ) -> Result<(), Error> {
         let (plan, now) = (&work.plan, self.now());
-        if let Claim::Adopted(Some(former)) = &situation.claim {
-            tx.delete_managed(former).await?;
+        let replaced =
+            situation.entity.is_none() && plan.write.is_some() && plan.corrected.iter().any(|f| f.path == ROW);
+        take(tx, desired, &situation.claim, &managed.entity_id).await?;
+        if replaced {
+            take_place(tx, desired, &managed.entity_id, now).await?;
         }
-        if let Some(spec) = &plan.write {
+        let taken = situation.claim != Claim::Ours && !desired.paused;
+        let present = situation.entity.as_ref().map(|e| &e.spec).filter(|_| taken);
+        if let Some(spec) = plan.write.as_ref().or(present) {
             tx.put(&managed.entity_id, spec, Some(&desired.owner.key), now).await?;
         }
-        let put_back = plan.corrected.iter().any(|f| f.path == SECRETS || f.path == ROW);
-        if put_back {
-            restore(tx, managed, situation).await?;
+        if plan.corrected.iter().any(|f| f.path == SECRETS || f.path == ROW) {
+            restore(tx, desired, &managed.entity_id, &work.credentials).await?;
         }
-        secret::write(tx, desired, managed, (&work.credentials, &work.moves), now).await?;
+        if !plan.kept.iter().any(|f| f.path == SECRETS || f.path == ROW) {
+            managed.credentials = work.credentials.iter().map(KnownCredential::of).collect();
+        }
+        secret::write(tx, desired, managed, &work.moves, now).await?;
         if work.revoked != managed.revoked_before
             && let Some((level, first)) = work.revoked
         {
@@ -147,14 +158,58 @@ impl Provisioner {
     }
 }
 
-/// Puts the remembered credentials back and takes away those that nobody wrote.
-async fn restore(tx: &mut Tx, managed: &Managed, situation: &Situation) -> Result<(), Error> {
-    let found = situation.entity.as_ref().map(|e| e.credentials.as_slice()).unwrap_or_default();
-    for stranger in found.iter().filter(|c| !managed.credentials.iter().any(|known| known.id == c.id)) {
+/// Takes the row from whoever else is remembered to have it.
+async fn take(tx: &mut Tx, desired: &Desired, claim: &Claim, id: &str) -> Result<(), Error> {
+    let ours = &desired.owner.key;
+    match claim {
+        Claim::Adopted(Some(former)) => tx.delete_managed(former).await?,
+        Claim::Forgotten => {
+            while let Some(other) = tx.other_owner(ours, id).await? {
+                tx.delete_managed(&other).await?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Ends what stands in the place of the missing row.
+async fn take_place(tx: &mut Tx, desired: &Desired, id: &str, now: Timestamp) -> Result<(), Error> {
+    for stray in strays(tx, desired, id).await? {
+        let issued = match desired.spec {
+            Spec::ResourceServer(_) => Revoke::ResourceServer(&stray),
+            Spec::Client(_) | Spec::Provider(_) => Revoke::Client(&stray),
+        };
+        tx.revoke(issued, RevokeCause::Deleted, now).await?;
+        tx.delete(desired.spec.kind(), &stray).await?;
+    }
+    Ok(())
+}
+
+/// Rows that stand in the place of the one that is missing: that say they are this owner's, or have its resource URI.
+async fn strays(tx: &mut Tx, desired: &Desired, id: &str) -> Result<Vec<String>, Error> {
+    let ours = &desired.owner.key;
+    let mut candidates = tx.entity_ids_of(ours).await?;
+    if let Spec::ResourceServer(spec) = &desired.spec {
+        candidates.extend(tx.entity_id_by_uri(&spec.resource_uri).await?);
+    }
+    let mut strays = Vec::new();
+    for candidate in candidates {
+        if candidate != id && !strays.contains(&candidate) && tx.other_owner(ours, &candidate).await?.is_none() {
+            strays.push(candidate);
+        }
+    }
+    Ok(strays)
+}
+
+/// Puts back the credentials that are to stand and takes away all others, also those of a row that was missing.
+async fn restore(tx: &mut Tx, desired: &Desired, id: &str, standing: &[Credential]) -> Result<(), Error> {
+    let found = tx.entity(desired.spec.kind(), id).await?.map(|e| e.credentials).unwrap_or_default();
+    for stranger in found.iter().filter(|c| !standing.iter().any(|stays| stays.id == c.id)) {
         tx.delete_credential(&stranger.id).await?;
     }
-    for credential in managed.credentials.iter().filter_map(KnownCredential::restore) {
-        tx.put_credential(&managed.entity_id, &credential).await?;
+    for credential in standing {
+        tx.put_credential(id, credential).await?;
     }
     Ok(())
 }
@@ -171,7 +226,7 @@ fn remember(desired: &Desired, situation: &Situation, plan: &Plan, managed: &mut
         let fields = plan.corrected.iter().map(|f| f.path.clone()).collect();
         managed.correction = Some(Correction { fields, actor: actor(&plan.corrected), at: now, corrected: true });
     } else if !plan.cleared.is_empty() {
-        let by = managed.drift.as_ref().map_or_else(Actor::unknown, |d| d.actor.clone());
+        let by = managed.drift.as_ref().map_or_else(|| actor(&plan.news), |d| d.actor.clone());
         managed.correction = Some(Correction { fields: plan.cleared.clone(), actor: by, at: now, corrected: false });
     }
     managed.drift = (!plan.kept.is_empty()).then(|| {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::domain::diff::FieldChange;
-use crate::domain::drift::{DriftedField, OWNERSHIP, ROW, SECRETS, UNREADABLE};
+use crate::domain::drift::{CHANGED, DriftedField, OWNERSHIP, ROW, SECRETS, UNREADABLE};
 use crate::domain::{Actor, Desired, Reason, Report};
 
 /// The longest value that is shown whole, in characters.
@@ -49,8 +49,10 @@ fn manifest_path(path: &str) -> &str {
 pub fn detected(field: &DriftedField, actor: &Actor) -> String {
     match field.path.as_str() {
         ROW if field.observed == UNREADABLE => format!("the row was made unreadable by {actor}"),
+        ROW if field.observed == CHANGED => format!("the row was changed by {actor}, and back"),
         ROW => format!("the row was deleted by {actor}"),
         SECRETS => format!("the stored secret hashes were changed by {actor}"),
+        OWNERSHIP if field.observed == CHANGED => format!("the memory of what was applied was changed by {actor}"),
         OWNERSHIP => format!("the memory of what was applied was deleted by {actor}"),
         path => format!("{} was changed by {actor}: {}", field_path(path), from_to(&field.expected, &field.observed)),
     }

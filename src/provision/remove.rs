@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::situation::recall;
 use super::{Error, Provisioner};
 use crate::domain::{DeletionPolicy, Kind, Managed, OwnerKey, Reason, Report, Spec};
 use crate::store::{Revoke, RevokeCause, Tx};
@@ -22,7 +23,7 @@ impl Provisioner {
     /// Takes an object's policy out of force. May be called again after it succeeded.
     pub async fn remove(&self, owner: &OwnerKey, policy: DeletionPolicy, object_uid: &str) -> Result<Removed, Error> {
         let mut tx = self.store().read().await?;
-        let Some(known) = tx.managed(owner).await?.filter(|m| m.deleted_at.is_none()) else {
+        let Some(known) = recall(&mut tx, owner).await?.0.filter(|m| m.deleted_at.is_none()) else {
             return Ok(Removed::Nothing);
         };
         if let Some(note) = blocked(&mut tx, &known).await? {
@@ -31,7 +32,7 @@ impl Provisioner {
         drop(tx);
         let now = self.now();
         let mut tx = self.write().await?;
-        let Some(mut managed) = tx.managed(owner).await?.filter(|m| m.deleted_at.is_none()) else {
+        let Some(mut managed) = recall(&mut tx, owner).await?.0.filter(|m| m.deleted_at.is_none()) else {
             return Ok(Removed::Nothing);
         };
         if let Some(note) = blocked(&mut tx, &managed).await? {

@@ -135,7 +135,7 @@ pub async fn write(
     tx: &mut Tx,
     desired: &Desired,
     managed: &mut Managed,
-    (live, moves): (&[Credential], &Moves),
+    moves: &Moves,
     now: Timestamp,
 ) -> Result<(), Error> {
     for id in moves.removed.iter().chain(&moves.retired) {
@@ -155,7 +155,9 @@ pub async fn write(
         };
         tx.add_report(&note::report(desired, reason, "", text, now)).await?;
     }
-    managed.credentials = after(live, moves).iter().map(KnownCredential::of).collect();
+    // from what was remembered, not from what is there: a hash that nobody wrote is not taken in
+    let known: Vec<Credential> = managed.credentials.iter().filter_map(KnownCredential::restore).collect();
+    managed.credentials = after(&known, moves).iter().map(KnownCredential::of).collect();
     Ok(())
 }
 
@@ -225,7 +227,7 @@ impl Provisioner {
                 last_used_at: None,
             });
         }
-        write(&mut tx, desired, &mut managed, (&entity.credentials, &moves), now).await?;
+        write(&mut tx, desired, &mut managed, &moves, now).await?;
         tx.put_managed(&managed).await?;
         tx.commit().await?;
         if moves.promoted.is_some() {

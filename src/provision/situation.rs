@@ -5,7 +5,7 @@ use url::Url;
 use super::Refused;
 use crate::domain::managed::Managed;
 use crate::domain::policy::{Entity, Trace};
-use crate::domain::{AdoptionPolicy, Desired, OwnerKey, Spec};
+use crate::domain::{Actor, AdoptionPolicy, DeletionPolicy, Desired, Kind, Owner, OwnerKey, Spec};
 use crate::store::{self, Snapshot, Tx};
 
 /// Loaded on a read connection to decide whether to write, and again in the transaction that does.
@@ -14,6 +14,8 @@ pub struct Situation {
     pub entity: Option<Entity>,
     /// There is a row, and it is not what a row can be.
     pub unreadable: bool,
+    /// Somebody else wrote to what is remembered, so that it proves nothing.
+    pub forged: bool,
     /// Changes to the row since its actors were last accounted for.
     pub traces: Vec<Trace>,
     pub claim: Claim,
@@ -30,7 +32,7 @@ pub enum Claim {
     Returned,
     /// It was nobody's and may be ours; the former owner, if any, loses it.
     Adopted(Option<OwnerKey>),
-    /// It is ours by the object's own status, though nothing remembers it: compared, not adopted.
+    /// It is ours, though nothing that can be trusted remembers it: compared, not adopted.
     Forgotten,
     Refused(Refused),
 }
@@ -38,7 +40,15 @@ pub enum Claim {
 /// Loads the object's row by what is remembered of it, else by the name it asks for.
 pub async fn load(tx: &mut Tx, desired: &Desired, snapshot: &Snapshot) -> Result<Situation, store::Error> {
     let kind = desired.spec.kind();
-    let managed = tx.managed(&desired.owner.key).await?;
+    let (mut managed, damaged) = recall(tx, &desired.owner.key).await?;
+    let mut traces = Vec::new();
+    let mut forged = damaged;
+    if let Some(managed) = &mut managed {
+        (traces, forged) = history(tx, managed, damaged).await?;
+        if forged {
+            distrust(tx, desired, managed, &mut traces).await?;
+        }
+    }
     let (entity, unreadable) = match &managed {
         Some(managed) => match tx.entity(kind, &managed.entity_id).await {
             Err(store::Error::Corrupt { .. }) => (None, true),
@@ -46,16 +56,92 @@ pub async fn load(tx: &mut Tx, desired: &Desired, snapshot: &Snapshot) -> Result
         },
         None => (named(tx, desired).await?, false),
     };
+    // a live row that says it is another's
+    let live = managed.as_ref().is_some_and(|m| m.deleted_at.is_none());
+    forged |= live && entity.as_ref().is_some_and(|e| e.owner.as_ref() != Some(&desired.owner.key));
     let claim = match &managed {
-        Some(managed) => remembered(desired, managed, entity.as_ref()),
+        Some(managed) => remembered(tx, desired, managed, (entity.as_ref(), forged)).await?,
         None => claimed(tx, desired, entity.as_ref(), snapshot).await?,
     };
-    let traces = match (&managed, &entity) {
-        (Some(managed), _) => tx.traces(kind, &managed.entity_id, managed.settled).await?,
-        (None, Some(entity)) if claim == Claim::Forgotten => tx.traces(kind, &entity.id, 0).await?,
-        _ => Vec::new(),
+    if let (None, Some(entity), Claim::Forgotten) = (&managed, &entity, &claim) {
+        traces = tx.traces(kind, &entity.id, 0).await?;
+    }
+    Ok(Situation { managed, entity, unreadable, forged, traces, claim })
+}
+
+/// What is remembered of an owner. A memory that makes no sense is as good as none, but its row is there: true.
+pub async fn recall(tx: &mut Tx, owner: &OwnerKey) -> Result<(Option<Managed>, bool), store::Error> {
+    match tx.managed(owner).await {
+        Err(store::Error::Corrupt { .. }) => {}
+        known => return Ok((known?, false)),
+    }
+    let entity_id = tx.entity_ids_of(owner).await?.into_iter().next().unwrap_or_default();
+    let blank = Managed {
+        owner: Owner { key: owner.clone(), namespace_uid: String::new(), object_uid: String::new() },
+        entity_id,
+        deletion: DeletionPolicy::Retain,
+        last_applied: None,
+        credentials: Vec::new(),
+        drift: None,
+        correction: None,
+        settled: 0,
+        revoked_before: None,
+        deleted_at: None,
     };
-    Ok(Situation { managed, entity, unreadable, traces, claim })
+    Ok((Some(blank), true))
+}
+
+/// Who touched the row since its actors were last accounted for, and whether one of them forged the memory itself.
+async fn history(tx: &mut Tx, managed: &Managed, damaged: bool) -> Result<(Vec<Trace>, bool), store::Error> {
+    let (kind, id) = (managed.owner.key.kind, &managed.entity_id);
+    let memory = |trace: &Trace| trace.table == "managed";
+    let mut traces = tx.traces(kind, id, managed.settled).await?;
+    // our own last write of it is always later than what it says is settled, as long as change rows are kept
+    let mut forged = damaged;
+    if !damaged && !traces.iter().any(memory) {
+        let all = tx.traces(kind, id, 0).await?;
+        forged = all.iter().any(memory);
+        if forged {
+            traces = all;
+        }
+    }
+    if forged {
+        let ours = traces.iter().rposition(|trace| memory(trace) && !is_foreign(&trace.actor));
+        traces = traces.split_off(ours.map_or(0, |last| last + 1));
+    }
+    forged |= traces.iter().any(|trace| memory(trace) && is_foreign(&trace.actor));
+    Ok((traces, forged))
+}
+
+/// Keeps of a forged memory only what something else bears out.
+async fn distrust(
+    tx: &mut Tx,
+    desired: &Desired,
+    managed: &mut Managed,
+    traces: &mut Vec<Trace>,
+) -> Result<(), store::Error> {
+    let kind = desired.spec.kind();
+    let asked = desired.wanted_id.clone().filter(|_| kind == Kind::OAuthClient);
+    let known = match desired.known_id.clone().or(asked) {
+        Some(id) => Some(id),
+        None => tx.entity_ids_of(&desired.owner.key).await?.into_iter().next(),
+    };
+    if let Some(id) = known.filter(|id| *id != managed.entity_id) {
+        traces.extend(tx.traces(kind, &id, managed.settled).await?);
+        traces.sort_by_key(|trace| trace.sequence);
+        managed.entity_id = id;
+    }
+    // a true tombstone remembers no policy
+    if managed.last_applied.is_some() {
+        managed.deleted_at = None;
+    }
+    managed.revoked_before = None;
+    Ok(())
+}
+
+/// Whether a change is somebody else's than the reconciler's, as far as names can tell.
+pub fn is_foreign(actor: &Actor) -> bool {
+    *actor != Actor::controller() && *actor != Actor::directory()
 }
 
 /// The row that has the public name this object asks for: the client id, the resource URI, or the id in its status.
@@ -76,19 +162,34 @@ async fn named(tx: &mut Tx, desired: &Desired) -> Result<Option<Entity>, store::
     }
 }
 
-fn remembered(desired: &Desired, managed: &Managed, entity: Option<&Entity>) -> Claim {
-    if managed.owner.namespace_uid != desired.owner.namespace_uid {
+async fn remembered(
+    tx: &mut Tx,
+    desired: &Desired,
+    managed: &Managed,
+    (entity, forged): (Option<&Entity>, bool),
+) -> Result<Claim, store::Error> {
+    let named =
+        forged && (desired.known_id.as_ref() == Some(&managed.entity_id) || managed.owner.namespace_uid.is_empty());
+    if managed.owner.namespace_uid != desired.owner.namespace_uid && !named {
         let note = format!(
             "{} belongs to an earlier namespace {}; run holdfast adopt to hand it over",
             managed.entity_id, desired.owner.key.namespace
         );
-        return Claim::Refused(Refused::Adoption(note));
+        return Ok(Claim::Refused(Refused::Adoption(note)));
     }
-    match (managed.deleted_at, entity) {
+    if (forged || managed.deleted_at.is_some())
+        && let Some(entity) = entity
+        && !(forged && desired.known_id.as_ref() == Some(&entity.id))
+        && let Some(holder) = tx.other_owner(&desired.owner.key, &entity.id).await?
+    {
+        return Ok(conflict(&entity.id, Some(holder)));
+    }
+    Ok(match (managed.deleted_at, entity) {
+        (None, _) if forged => Claim::Forgotten,
         (None, _) => Claim::Ours,
         (Some(_), Some(_)) => Claim::Adopted(None),
         (Some(_), None) => Claim::Returned,
-    }
+    })
 }
 
 async fn claimed(
@@ -107,12 +208,15 @@ async fn claimed(
         }
         return Ok(foreign_host(desired, snapshot).map_or(Claim::New, Claim::Refused));
     };
-    let holder = tx.managed_by_entity(kind, &entity.id).await?.filter(|m| m.deleted_at.is_none()).map(|m| m.owner.key);
+    let named = desired.known_id.as_ref() == Some(&entity.id);
+    let holder = tx.other_owner(&desired.owner.key, &entity.id).await?;
     let force = desired.adoption == AdoptionPolicy::Force && desired.trusted;
     Ok(match holder {
+        // status and row agree: it is the memory that was moved
+        Some(_) if named && entity.owner.as_ref() == Some(&desired.owner.key) => Claim::Forgotten,
         Some(holder) if !force => conflict(&entity.id, Some(holder)),
         Some(holder) => Claim::Adopted(Some(holder)),
-        None if desired.known_id.as_ref() == Some(&entity.id) => Claim::Forgotten,
+        None if named => Claim::Forgotten,
         None if desired.adoption == AdoptionPolicy::Never => {
             Claim::Refused(Refused::Adoption(format!("{} exists and adoptionPolicy is Never", entity.id)))
         }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::note;
-use super::situation::{Claim, Situation};
+use super::situation::{self, Claim, Situation};
 use crate::domain::diff::Plan;
 use crate::domain::drift::{DriftedField, OWNERSHIP, SECRETS};
 use crate::domain::policy::Trace;
@@ -56,7 +56,7 @@ pub fn trace<'a>(traces: &'a [Trace], field: &DriftedField) -> Option<&'a Trace>
         OWNERSHIP => Some("managed"),
         _ => None,
     };
-    let foreign = |t: &&Trace| t.actor != Actor::controller() && t.actor != Actor::directory();
+    let foreign = |t: &&Trace| situation::is_foreign(&t.actor);
     let of_table = |t: &&Trace| table.is_none_or(|table| t.table == table);
     traces.iter().rev().filter(foreign).find(of_table).or_else(|| traces.iter().rev().find(foreign))
 }

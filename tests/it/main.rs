@@ -9,6 +9,7 @@ mod controller;
 mod crd;
 mod directory;
 mod docs;
+mod drift;
 mod http;
 mod oauth;
 mod provision;

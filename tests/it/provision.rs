@@ -16,16 +16,16 @@ use tokio::sync::watch;
 use crate::store::engine::{Engine, Feed, Fresh, eventually};
 use crate::support::time::{Chance, Clock};
 
-struct House {
-    database: Fresh,
-    store: Store,
-    clock: Arc<Clock>,
-    provisioner: Provisioner,
+pub struct House {
+    pub database: Fresh,
+    pub store: Store,
+    pub clock: Arc<Clock>,
+    pub provisioner: Provisioner,
     leadership: watch::Sender<Option<Epoch>>,
 }
 
 impl House {
-    async fn on(engine: Engine) -> Self {
+    pub async fn on(engine: Engine) -> Self {
         let (store, database) = engine.store().await;
         let clock = Arc::new(Clock::default());
         let (leadership, follower) = watch::channel(Some(store.take_over().await.unwrap()));
@@ -40,7 +40,7 @@ impl House {
         Self { database, store, clock, provisioner, leadership }
     }
 
-    async fn apply(&self, desired: &Desired) -> Done {
+    pub async fn apply(&self, desired: &Desired) -> Done {
         match self.provisioner.apply(desired).await.unwrap() {
             Applied::Done(done) => *done,
             Applied::Refused(refused) => panic!("{refused:?}"),
@@ -55,18 +55,18 @@ impl House {
     }
 
     /// Reads what was said since the last time.
-    async fn told(&self) -> Vec<(Reason, String, String)> {
+    pub async fn told(&self) -> Vec<(Reason, String, String)> {
         let reports = self.provisioner.reports(100).await.unwrap();
         let ids: Vec<i64> = reports.iter().map(|r| r.id).collect();
         self.provisioner.reported(&ids).await.unwrap();
         reports.into_iter().map(|r| (r.reason, r.field_path, r.note)).collect()
     }
 
-    async fn spec(&self, kind: Kind, id: &str) -> Option<Spec> {
+    pub async fn spec(&self, kind: Kind, id: &str) -> Option<Spec> {
         self.store.read().await.unwrap().entity(kind, id).await.unwrap().map(|e| e.spec)
     }
 
-    async fn changes(&self) -> i64 {
+    pub async fn changes(&self) -> i64 {
         self.store.read().await.unwrap().last_sequence().await.unwrap()
     }
 }
@@ -100,7 +100,7 @@ fn resource_server(namespace: &str, uri: &str) -> Desired {
     desired(key, None, Spec::ResourceServer(serde_json::from_value(spec).unwrap()))
 }
 
-fn desired(key: OwnerKey, wanted_id: Option<&str>, spec: Spec) -> Desired {
+pub fn desired(key: OwnerKey, wanted_id: Option<&str>, spec: Spec) -> Desired {
     let namespace_uid = format!("uid-of-{}", key.namespace);
     Desired {
         owner: Owner { key, namespace_uid, object_uid: "object".into() },
@@ -117,7 +117,7 @@ fn desired(key: OwnerKey, wanted_id: Option<&str>, spec: Spec) -> Desired {
     }
 }
 
-fn with(desired: &Desired, path: &str, value: Value) -> Desired {
+pub fn with(desired: &Desired, path: &str, value: Value) -> Desired {
     let mut fields = desired.spec.fields();
     fields.insert(path.to_owned(), value);
     Desired { spec: Spec::from_fields(desired.spec.kind(), &fields).unwrap(), ..desired.clone() }
@@ -301,6 +301,21 @@ on_both! {
         other.owner.key.namespace = "elsewhere".into();
         assert!(matches!(house.refused(&other).await, Refused::Adoption(_)));
         assert_eq!(house.apply(&desired).await.change, ChangeKind::Adopted);
+    }
+
+    /// mechanics §16: who let go of a row does not take it from who has it now
+    async fn a_retained_row_that_was_adopted_does_not_return(house: House) {
+        let first = client("portal");
+        house.apply(&first).await;
+        house.provisioner.remove(&first.owner.key, DeletionPolicy::Retain, "object").await.unwrap();
+        let mut second = Desired { trusted: true, ..client("portal") };
+        second.owner.key.namespace = "elsewhere".into();
+        assert_eq!(house.apply(&second).await.change, ChangeKind::Adopted);
+        let entity = house.store.read().await.unwrap().entity(Kind::OAuthClient, "portal").await.unwrap().unwrap();
+        assert_eq!(entity.owner.as_ref(), Some(&second.owner.key), "the row says so, too");
+        let Refused::Conflict { holder, .. } = house.refused(&first).await else { panic!() };
+        assert_eq!(holder, Some(second.owner.key.clone()));
+        assert_eq!(house.apply(&second).await.change, ChangeKind::Unchanged);
     }
 
     /// OwnershipLost

@@ -9,4 +9,4 @@ mod issuance;
 mod keys;
 mod open;
 mod remembered;
-mod samples;
+pub mod samples;

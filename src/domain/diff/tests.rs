@@ -35,7 +35,7 @@ fn with(spec: &Spec, path: &str, value: Value) -> Spec {
 }
 
 fn known<'a>(last: &'a Spec, observed: &'a Spec) -> Known<'a> {
-    Known { last: Some(last), observed: Some(observed), open: None }
+    Known { last: Some(last), observed: Some(observed), missing: Value::Null, open: None }
 }
 
 fn paths(fields: &[DriftedField]) -> Vec<&str> {
@@ -108,8 +108,8 @@ fn warn_keeps_drift_while_the_spec_moves_on_elsewhere() {
 #[test]
 fn a_missing_row_is_drift_not_amnesia() {
     let spec = client();
-    let gone = Known { last: Some(&spec), observed: None, open: None };
-    let enforce = plan(&desired(spec.clone(), DriftMode::Enforce), gone);
+    let gone = Known { last: Some(&spec), observed: None, missing: Value::Null, open: None };
+    let enforce = plan(&desired(spec.clone(), DriftMode::Enforce), gone.clone());
     assert_eq!((paths(&enforce.corrected), enforce.write.is_some()), (vec![ROW], true));
     let warn = plan(&desired(spec.clone(), DriftMode::Warn), gone);
     assert_eq!((paths(&warn.kept), warn.write), (vec![ROW], None));
@@ -121,7 +121,8 @@ fn drift_is_reported_once_for_each_distinct_value_and_its_end_once() {
     let found = with(&spec, "state", json!("Suspended"));
     let first = plan(&desired(spec.clone(), DriftMode::Warn), known(&spec, &found));
     let open = OpenDrift { fields: first.kept, since: jiff::Timestamp::UNIX_EPOCH, actor: Actor::unknown() };
-    let again = |observed| Known { last: Some(&spec), observed: Some(observed), open: Some(&open) };
+    let again =
+        |observed| Known { last: Some(&spec), observed: Some(observed), missing: Value::Null, open: Some(&open) };
     assert!(plan(&desired(spec.clone(), DriftMode::Warn), again(&found)).is_empty());
     let cleared = plan(&desired(spec.clone(), DriftMode::Warn), again(&spec));
     assert_eq!(cleared.cleared, ["state"]);
