@@ -54,7 +54,7 @@ pub fn client_credentials(client: &ClientEntry, ask: &Ask<'_>, policy: &impl Pol
         return Err(Refusal::InvalidTarget);
     }
     let constraints = [&resource_server.access_token.sender_constraint, &client.client.tokens.sender_constraint];
-    if constraints.into_iter().any(|c| c == "DPoPRequired") {
+    if !constraints.into_iter().all(|c| c == "None" || c == "DPoPOptional") {
         return Err(Refusal::SenderConstraintRequired);
     }
     let catalogue = resource_server.scope_names();
