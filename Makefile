@@ -19,7 +19,7 @@ lint: ## format, clippy, scripts, dependencies
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	tests/tools shellcheck
-	grep -rlE '^#!/usr/bin/env bash' tests .ci charts config | xargs shellcheck --external-sources --severity=warning
+	grep -rlE '^#!/usr/bin/env bash' tests .ci bench charts config | xargs shellcheck --external-sources --severity=warning
 	tests/dependencies
 
 bench: ## the floor and the product side by side
