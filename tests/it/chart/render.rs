@@ -193,7 +193,7 @@ fn the_image_has_the_charts_version_unless_told_otherwise() {
     let version = yaml(&read(chart().join("Chart.yaml")))["appVersion"].as_str().unwrap().to_owned();
     assert_eq!(version, env!("CARGO_PKG_VERSION"));
     let image = |settings: &[&str]| pod(&rendered(settings))["containers"][0]["image"].as_str().unwrap().to_owned();
-    assert!(image(&[]).ends_with(&format!("/holdfast:{version}")));
+    assert_eq!(image(&[]), format!("holdfast:{version}"));
     assert_eq!(image(&["image.repository=localhost/holdfast", "image.tag=test"]), "localhost/holdfast:test");
 }
 
