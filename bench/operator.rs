@@ -56,7 +56,7 @@ impl Operator {
             .env("HOLDFAST_KEYS__MASTER_KEY_FILE", folder.path().join("master.key"))
             .env("HOLDFAST_SERVER__PUBLIC__LISTEN", format!("127.0.0.1:{public}"))
             .env("HOLDFAST_SERVER__ADMIN__LISTEN", format!("127.0.0.1:{admin}"))
-            .env("HOLDFAST_LOGGING__LEVEL", "warn")
+            .env("HOLDFAST_LOGGING__LEVEL", "error")
             .stdout(Stdio::null())
             .spawn()?;
         let mut operator = Self { process, database, _folder: folder, start: Duration::ZERO };
