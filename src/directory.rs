@@ -279,7 +279,7 @@ impl Directory {
     /// Waits until rows that were just made are known to everybody who refers to them.
     async fn seen(&self, made: &[&OwnerKey]) {
         let provisioner = &self.parts.provisioner;
-        let all = || made.iter().all(|owner| provisioner.client_id(owner).is_some());
+        let all = || made.iter().all(|owner| provisioner.entity_id(owner).is_some());
         let deadline = tokio::time::Instant::now() + SEEN;
         while !all() && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(10)).await;

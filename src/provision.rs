@@ -177,13 +177,8 @@ impl Provisioner {
         snapshot.resource_server(snapshot.entity_of(owner)?).cloned()
     }
 
-    /// The client id of an object, from memory.
-    pub fn client_id(&self, owner: &OwnerKey) -> Option<String> {
-        self.store().snapshot().entity_of(owner).map(str::to_owned)
-    }
-
-    /// The id of an object's provider, from memory.
-    pub fn provider_id(&self, owner: &OwnerKey) -> Option<String> {
+    /// The id of an object's row — client id, `rs_…` or `prv_…` — from memory.
+    pub fn entity_id(&self, owner: &OwnerKey) -> Option<String> {
         self.store().snapshot().entity_of(owner).map(str::to_owned)
     }
 

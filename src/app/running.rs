@@ -72,14 +72,7 @@ impl Running {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let task = |stop| {
-            let task = task(stop);
-            async move {
-                task.await;
-                Ok(())
-            }
-        };
-        self.doors.spawn(name, task);
+        self.doors.spawn(name, |stop| unfailing(task(stop)));
     }
 
     pub fn listener<F>(&mut self, name: &'static str, task: impl FnOnce(CancellationToken) -> F)
@@ -94,14 +87,7 @@ impl Running {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let task = |stop| {
-            let task = task(stop);
-            async move {
-                task.await;
-                Ok(())
-            }
-        };
-        self.rest.spawn(name, task);
+        self.rest.spawn(name, |stop| unfailing(task(stop)));
     }
 
     /// Runs until a signal comes or a task ends by itself, then drains.
@@ -130,4 +116,10 @@ impl Running {
         tracing::info!(event = "stopped");
         failure.map_or(Ok(()), Err)
     }
+}
+
+/// A task that ends only when it is told to, or by a panic.
+async fn unfailing(task: impl Future<Output = ()>) -> std::io::Result<()> {
+    task.await;
+    Ok(())
 }

@@ -58,10 +58,7 @@ fn find(context: &Context, kind: Kind, key: &ObjectKey, from: &Place<'_>) -> Res
             (entry.id.clone(), allowed)
         }
         Kind::OAuthClient | Kind::Provider => {
-            let id = match kind {
-                Kind::OAuthClient => context.provisioner.client_id(&owner),
-                _ => context.provisioner.provider_id(&owner),
-            };
+            let id = context.provisioner.entity_id(&owner);
             let (Some(id), Some(object)) = (id, context.caches.object(kind, key)) else { return Resolved::Missing };
             (id, object.allowed_namespaces().clone())
         }

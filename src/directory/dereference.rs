@@ -19,12 +19,7 @@ pub fn dereference(object: &Object, world: &World, provisioner: &Provisioner) ->
         if !permits(target.allowed_namespaces(), &key.namespace, from, &labels) {
             return Resolved::NotPermitted;
         }
-        let id = match kind {
-            Kind::ResourceServer => provisioner.resource_server(&owner).map(|entry| entry.id.clone()),
-            Kind::OAuthClient => provisioner.client_id(&owner),
-            Kind::Provider => provisioner.provider_id(&owner),
-        };
-        id.map_or(Resolved::Missing, Resolved::Found)
+        provisioner.entity_id(&owner).map_or(Resolved::Missing, Resolved::Found)
     };
     let all = |kind: Kind, keys: &BTreeMap<ObjectKey, String>| {
         keys.keys().map(|key| (key.clone(), resolve(kind, key))).collect::<BTreeMap<_, _>>()

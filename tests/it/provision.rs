@@ -211,7 +211,7 @@ on_both! {
         let _feed = Feed::start(&house.store).await;
         let desired = client("portal");
         house.apply(&desired).await;
-        eventually(|| house.provisioner.client_id(&desired.owner.key).is_some()).await;
+        eventually(|| house.provisioner.entity_id(&desired.owner.key).is_some()).await;
         let mut changes = house.provisioner.changes();
         house.database.sql("UPDATE client SET display_name = 'X'").await;
         let owner = async {
