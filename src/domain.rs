@@ -24,6 +24,7 @@ pub mod refusal;
 pub mod resource_server;
 pub mod secret;
 pub mod spec;
+pub mod user;
 
 pub use actor::Actor;
 pub use clock::{Clock, Entropy};

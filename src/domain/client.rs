@@ -33,6 +33,32 @@ impl Client {
     }
 }
 
+/// Where a client comes from. The id alone tells: what an id begins with is reserved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A resource, the admin API or the command line.
+    Managed,
+    /// Dynamic registration (RFC 7591).
+    Registered,
+    /// A client ID metadata document (draft-ietf-oauth-client-id-metadata-document).
+    Document,
+}
+
+impl Origin {
+    /// What the id of a registered client begins with.
+    pub const REGISTERED: &str = "dcr_";
+
+    pub fn of(client_id: &str) -> Self {
+        if client_id.starts_with("https://") {
+            Self::Document
+        } else if client_id.starts_with(Self::REGISTERED) {
+            Self::Registered
+        } else {
+            Self::Managed
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClientState {
     Active,

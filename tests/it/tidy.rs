@@ -16,8 +16,14 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("store", &["domain"], &["sqlx"]),
     ("seal", &["domain"], &["aws_lc_rs"]),
     ("provision", &["domain", "store"], &[]),
-    ("oauth", &["domain", "store", "seal"], &["jsonwebtoken", "aws_lc_rs"]),
-    ("http", &["domain", "manifest", "oauth", "provision", "metrics"], &["axum", "tower_http", "tower"]),
+    ("outbound", &["domain"], &["reqwest"]),
+    ("oauth", &["domain", "store", "seal", "outbound"], &["jsonwebtoken", "aws_lc_rs"]),
+    ("identity", &["domain", "store"], &["argon2"]),
+    (
+        "http",
+        &["domain", "manifest", "oauth", "identity", "provision", "metrics"],
+        &["axum", "tower_http", "tower", "askama", "cookie"],
+    ),
     (
         "controller",
         &["domain", "crd", "manifest", "provision", "metrics", "seal"],
@@ -47,6 +53,7 @@ const GUARDED: &[&str] = &[
     "argon2",
     "figment",
     "askama",
+    "cookie",
 ];
 
 const MAX_LINES: usize = 400;
