@@ -20,6 +20,7 @@ pub mod owner;
 pub mod policy;
 pub mod provider;
 pub mod reason;
+pub mod redirect;
 pub mod refusal;
 pub mod resource_server;
 pub mod secret;
