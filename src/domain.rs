@@ -4,6 +4,7 @@
 //! [`decide::introspection`] say what may be issued and who may look.
 
 pub mod actor;
+pub mod audit;
 pub mod client;
 pub mod clock;
 pub mod credential;
@@ -28,6 +29,7 @@ pub mod spec;
 pub mod user;
 
 pub use actor::Actor;
+pub use audit::{AuditEvent, AuditKind, Record};
 pub use clock::{Clock, Entropy};
 pub use credential::{Credential, CredentialState};
 pub use desired::{AdoptionPolicy, DeletionPolicy, Desired, DriftMode};

@@ -11,10 +11,11 @@ use prometheus::{Gauge, Histogram, IntCounter, IntGauge, IntGaugeVec, Opts, Regi
 
 use self::family::{Family, Metric};
 pub use self::label::{
-    Active, Check, Endpoint, Entity, Grant, Method, Operation, Outcome, ReconcileOutcome, RevocationOutcome,
+    Active, Check, Endpoint, Entity, Grant, Loss, Method, Operation, Outcome, ReconcileOutcome, RevocationOutcome,
     RevocationReason, Route, Status, Success,
 };
 pub use self::record::{HttpTimer, TokenTimer};
+use crate::domain::audit::AuditKind;
 use crate::domain::desired::DriftMode;
 use crate::domain::observer::DatabaseOperation;
 use crate::domain::owner::Kind;
@@ -105,6 +106,10 @@ catalog! {
     admin_operations_total: IntCounter { entity: Entity, op: Operation, outcome: Outcome },
     /// Requests turned away by a rate limit
     rate_limit_exceeded_total: IntCounter { endpoint: Endpoint },
+    /// Records of the audit written
+    audit_events_total: IntCounter { kind: AuditKind },
+    /// Records of the audit lost
+    audit_events_dropped_total: IntCounter { cause: Loss },
     /// HTTP requests answered
     http_requests_total: IntCounter { method: Method, route: Route, status: Status } lazily,
     /// Seconds from an HTTP request to its answer

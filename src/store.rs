@@ -5,6 +5,7 @@
 //! [`Snapshot`] true and tells whoever subscribed.
 
 mod api_key;
+mod audit;
 mod cell;
 mod change;
 mod credential;

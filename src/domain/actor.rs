@@ -23,6 +23,21 @@ impl Actor {
         Self(format!("apikey:{name}"))
     }
 
+    /// An OAuth client, by its id.
+    pub fn client(id: &str) -> Self {
+        Self(format!("client:{id}"))
+    }
+
+    /// Somebody who has signed in, by their id.
+    pub fn user(id: &str) -> Self {
+        Self(format!("user:{id}"))
+    }
+
+    /// The server itself, on a schedule or because of what it found.
+    pub fn server() -> Self {
+        Self("server".into())
+    }
+
     /// What the change row says: `controller`, `apikey:…`, `sql:<database user>`.
     pub fn recorded(text: impl Into<String>) -> Self {
         Self(text.into())

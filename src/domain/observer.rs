@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::audit::AuditKind;
 use super::desired::DriftMode;
 use super::owner::Kind;
 use super::spec::Class;
@@ -16,6 +17,10 @@ pub trait Observer: Send + Sync {
     /// How far the snapshot lags behind the change feed.
     fn feed_lag(&self, _lag: Duration) {}
     fn secret_rotated(&self, _kind: Kind) {}
+    /// Records of the audit were committed.
+    fn audited(&self, _kind: AuditKind, _records: u64) {}
+    /// Records of the audit could not be written and are lost.
+    fn audit_dropped(&self, _records: u64) {}
 }
 
 /// The value of the metric label `operation`.

@@ -1,6 +1,7 @@
 //! The closed sets of label values.
 
 use super::family::Label;
+use crate::domain::audit::AuditKind;
 use crate::domain::desired::DriftMode;
 use crate::domain::observer::DatabaseOperation;
 use crate::domain::owner::Kind;
@@ -150,6 +151,12 @@ macro_rules! from_domain {
     };
 }
 
+label! {
+    /// Why records of the audit were lost.
+    Loss { WriteFailed = "write_failed" }
+}
+
+from_domain!(AuditKind, AuditKind::ALL);
 from_domain!(Kind, &Kind::ALL);
 from_domain!(Class, &[Class::Security, Class::Behavior, Class::Cosmetic]);
 from_domain!(DriftMode, &[DriftMode::Enforce, DriftMode::Warn, DriftMode::Ignore]);

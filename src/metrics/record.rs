@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::Metrics;
 use super::label::{
-    Active, Check, Endpoint, Entity, Grant, Method, Operation, Outcome, ReconcileOutcome, RevocationOutcome,
+    Active, Check, Endpoint, Entity, Grant, Loss, Method, Operation, Outcome, ReconcileOutcome, RevocationOutcome,
     RevocationReason, Route, Status, Success,
 };
+use crate::domain::audit::AuditKind;
 use crate::domain::desired::DriftMode;
 use crate::domain::leadership::Epoch;
 use crate::domain::observer::{DatabaseOperation, Observer};
@@ -202,6 +203,14 @@ impl Observer for Metrics {
         if !ok {
             self.db_errors_total.with((operation,)).inc();
         }
+    }
+
+    fn audited(&self, kind: AuditKind, records: u64) {
+        self.audit_events_total.with((kind,)).inc_by(records);
+    }
+
+    fn audit_dropped(&self, records: u64) {
+        self.audit_events_dropped_total.with((Loss::WriteFailed,)).inc_by(records);
     }
 
     fn feed_lag(&self, lag: Duration) {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use crate::domain::Actor;
+use crate::domain::audit::AuditKind;
 use crate::domain::observer::{DatabaseOperation, Observer};
 
 use super::Error;
@@ -17,6 +18,8 @@ pub struct Tx {
     pub(super) observer: Arc<dyn Observer>,
     /// Set in a transaction that has a name.
     pub(super) named: Option<Named>,
+    /// What was written to the audit, to be counted once it is committed.
+    pub(super) audited: Vec<AuditKind>,
 }
 
 /// A transaction that writes: when it began, and the change feed, which is woken by its end.
@@ -98,7 +101,11 @@ impl Tx {
             self.observer.database(DatabaseOperation::Write, begun.elapsed(), committed.is_ok());
             wake.notify_one();
         }
-        Ok(committed?)
+        committed?;
+        for kind in self.audited {
+            self.observer.audited(kind, 1);
+        }
+        Ok(())
     }
 
     /// Tells of a statement that counts by itself.

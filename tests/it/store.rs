@@ -1,5 +1,6 @@
 //! The store on both engines, one body a test.
 
+mod audit;
 mod away;
 pub mod engine;
 mod entities;
