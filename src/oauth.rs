@@ -9,6 +9,8 @@ mod form;
 mod grant;
 mod handle;
 mod introspect;
+mod json;
+pub mod jws;
 mod keys;
 mod limit;
 mod lookup;

@@ -10,4 +10,5 @@ mod issuance;
 mod keys;
 mod open;
 mod remembered;
+mod replay;
 pub mod samples;
