@@ -1,10 +1,13 @@
 //! The configuration: one YAML file, overridden by `HOLDFAST_SECTION__KEY` variables; an unknown key is refused.
 
+pub mod cimd;
 pub mod database;
+pub mod dcr;
 pub mod keys;
 pub mod logging;
 pub mod metrics;
 pub mod operator;
+pub mod outbound;
 pub mod rate_limits;
 pub mod server;
 pub mod settings;
@@ -48,6 +51,12 @@ pub struct Config {
     pub logging: logging::Logging,
     /// What one source address may try.
     pub rate_limits: rate_limits::RateLimits,
+    /// Dynamic client registration.
+    pub dcr: dcr::Dcr,
+    /// Client ID metadata documents.
+    pub cimd: cimd::Cimd,
+    /// What is fetched from elsewhere.
+    pub outbound: outbound::Outbound,
 }
 
 impl Default for Config {
@@ -64,6 +73,9 @@ impl Default for Config {
             metrics: metrics::Metrics::default(),
             logging: logging::Logging::default(),
             rate_limits: rate_limits::RateLimits::default(),
+            dcr: dcr::Dcr::default(),
+            cimd: cimd::Cimd::default(),
+            outbound: outbound::Outbound::default(),
         }
     }
 }
@@ -105,10 +117,21 @@ impl Config {
         self.operator.validate()?;
         self.metrics.validate()?;
         self.rate_limits.validate()?;
+        self.dcr.validate()?;
+        self.cimd.validate()?;
+        self.outbound.validate()?;
         if self.operator.enabled && self.policy_dir.is_some() {
             return Err(Error::invalid("policy_dir", "a policy directory and operator.enabled exclude each other"));
         }
         Ok(())
+    }
+}
+
+/// Each value from 1 to its maximum.
+fn within(ranges: &[(&str, i64, i64)]) -> Result<(), Error> {
+    match ranges.iter().find(|(_, value, most)| !(1..=*most).contains(value)) {
+        None => Ok(()),
+        Some((key, _, most)) => Err(Error::invalid(*key, format!("expected 1 to {most}"))),
     }
 }
 

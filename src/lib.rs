@@ -13,6 +13,7 @@ pub mod http;
 pub mod manifest;
 pub mod metrics;
 pub mod oauth;
+pub mod outbound;
 pub mod provision;
 pub mod seal;
 pub mod store;

@@ -131,6 +131,6 @@ pub fn policy(settings: &Settings, own: Option<&str>) -> Policy {
             Mode::Ignore => DriftMode::Ignore,
         },
         token_lifetime_seconds: config.tokens.default_lifetime_seconds,
-        ..Policy::default()
+        private_use_schemes: config.dcr.private_use_schemes.clone(),
     }
 }

@@ -12,6 +12,7 @@ mod docs;
 mod drift;
 mod http;
 mod oauth;
+mod outbound;
 mod provision;
 mod seal;
 mod store;

@@ -2,6 +2,7 @@
 
 #[allow(dead_code)] // a helper may be written before the test that needs it
 pub mod cluster;
+pub mod elsewhere;
 pub mod postgres;
 pub mod server;
 pub mod time;
