@@ -27,7 +27,7 @@ use crate::domain;
 pub use object::Object;
 pub use policy::{Policy, Trusted};
 pub use reference::{Needs, ObjectKey, References, Resolved, SecretKey, permits};
-pub use strangers::strangers;
+pub use strangers::{Stranger, keep_strangers, strangers};
 pub use unresolved::{Unresolved, unresolved};
 
 /// Why an object cannot be applied; the last good revision stays in force.

@@ -88,7 +88,8 @@ async fn an_item_of_another_hand_is_found_in_managed_fields() {
     api.patch("billing", &apply("somebody"), &Patch::Apply(&object)).await.unwrap();
     let object = super::rows::bases()[1].clone();
     let kept = api.patch("billing", &apply("gitops"), &Patch::Apply(&object)).await.unwrap();
-    assert_eq!(strangers(&kept.metadata), ["scopes[everything]"]);
+    let named: Vec<String> = strangers(&kept.metadata).iter().map(ToString::to_string).collect();
+    assert_eq!(named, ["scopes[everything] (somebody)"]);
 }
 
 #[test]
