@@ -3,14 +3,18 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::crd::condition::{self, ConditionType, Status};
+use crate::crd::condition::{self, ConditionType, MAX_MESSAGE, Status, shorten};
 use crate::domain::client::ClientState;
 use crate::domain::drift::{Correction, DriftedField, OpenDrift};
 use crate::domain::{Kind, Spec};
-use crate::manifest::{Cause, Unresolved};
+use crate::manifest::{Cause, Stranger, Unresolved};
 use crate::provision::{Done, Refused, field_path};
 
 use super::outcome::{Launch, Outcome, Published, Verdict};
+
+/// The longest mention of one item that is not the author's, and of all, in bytes: the message has room for its cause.
+const MAX_STRANGER: usize = 300;
+const MAX_STRANGERS: usize = 512;
 
 /// A condition before its times and generation are known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +60,10 @@ pub(super) fn conditions(
         if untouched { kept(previous, ConditionType::SecretCurrent) } else { None }
     }));
     let ready = ready(outcome, &facts);
+    // after Ready, which repeats the cause alone
+    for fact in facts.iter_mut().filter(|fact| fact.kind == ConditionType::Accepted) {
+        fact.message = with_strangers(&fact.message, &outcome.strangers);
+    }
     facts.extend(progress(&ready, outcome));
     if outcome.is_paused() {
         let message = "spec.reconciliation is Paused: drift is found and nothing is written";
@@ -77,10 +85,16 @@ pub(super) fn blocked(previous: &[Condition], note: &str, generation: i64, now: 
 }
 
 /// The conditions of an object that this program cannot read, as after a downgrade.
-pub(super) fn unreadable(previous: &[Condition], note: &str, generation: i64, now: Timestamp) -> Vec<Condition> {
+pub(super) fn unreadable(
+    previous: &[Condition],
+    note: &str,
+    strangers: &[Stranger],
+    generation: i64,
+    now: Timestamp,
+) -> Vec<Condition> {
     let facts = [
         Fact::new(ConditionType::Ready, false, "InvalidSpec", note),
-        Fact::new(ConditionType::Accepted, false, "InvalidSpec", note),
+        Fact::new(ConditionType::Accepted, false, "InvalidSpec", with_strangers(note, strangers)),
         Fact::new(ConditionType::Stalled, true, "InvalidSpec", note),
     ];
     replaced(previous, &facts, generation, now)
@@ -120,6 +134,25 @@ fn accepted(outcome: &Outcome) -> Fact {
             refused(reason, refusal.note())
         }
     }
+}
+
+/// Names the items that are not the author's after `message`, which gives way: equal lists make equal messages.
+fn with_strangers(message: &str, strangers: &[Stranger]) -> String {
+    let mut named = String::new();
+    for (index, stranger) in strangers.iter().enumerate() {
+        let next = shorten(&stranger.to_string(), MAX_STRANGER);
+        if named.len() + next.len() > MAX_STRANGERS {
+            named.push_str(&format!(" and {} more", strangers.len() - index));
+            break;
+        }
+        named.push_str(if index == 0 { "" } else { ", " });
+        named.push_str(&next);
+    }
+    if named.is_empty() {
+        return message.to_owned();
+    }
+    let mention = format!("; items of other field managers: {named}");
+    shorten(message, MAX_MESSAGE.saturating_sub(mention.len())) + &mention
 }
 
 /// The list comes with the gravest first.

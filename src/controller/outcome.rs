@@ -5,12 +5,16 @@ use jiff::{SignedDuration, Timestamp};
 use crate::crd::resource_server::Lifecycle;
 use crate::domain::desired::SecretSource;
 use crate::domain::{Credential, Desired, Reason, Spec};
-use crate::manifest::{Invalid, Object, Policy, References, Unresolved, resource_server, unresolved};
+use crate::manifest::{
+    Invalid, Object, Policy, References, Stranger, Unresolved, resource_server, strangers, unresolved,
+};
 use crate::provision::{Applied, Done, Refused, SecretState};
 
 /// The end of one walk.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Outcome {
+    /// Items of lists that are not the author's.
+    pub strangers: Vec<Stranger>,
     pub unresolved: Vec<Unresolved>,
     /// Whether a resource server is meant to be live, and what keeps it from it; `None` for the other kinds.
     pub launch: Option<Launch>,
@@ -63,8 +67,8 @@ impl Outcome {
             }
             Object::OAuthClient(_) | Object::Provider(_) => None,
         };
-        let unresolved = unresolved(object, references);
-        Self { unresolved, launch, desired: None, verdict, secret: Published::Untouched }
+        let (strangers, unresolved) = (strangers(object.metadata()), unresolved(object, references));
+        Self { strangers, unresolved, launch, desired: None, verdict, secret: Published::Untouched }
     }
 
     pub(super) fn done(&self) -> Option<&Done> {

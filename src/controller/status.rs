@@ -10,7 +10,7 @@ use crate::crd::API_VERSION;
 use crate::crd::condition::find;
 use crate::domain::outcome::ObjectStatus;
 use crate::domain::{OwnerKey, Report};
-use crate::manifest::Object;
+use crate::manifest::{Object, strangers};
 
 use super::conditions::{blocked, conditions, unreadable};
 use super::context::Context;
@@ -57,7 +57,8 @@ pub(super) async fn publish_unreadable(context: &Context, key: &OwnerKey, note: 
     let before = live.data.get("status").cloned().unwrap_or_else(|| json!({}));
     let generation = live.metadata.generation.unwrap_or_default();
     let said = before.get("conditions").cloned().and_then(|said| serde_json::from_value::<Vec<Condition>>(said).ok());
-    let conditions = unreadable(&said.unwrap_or_default(), note, generation, context.clock.now());
+    let (said, strangers) = (said.unwrap_or_default(), strangers(&live.metadata));
+    let conditions = unreadable(&said, note, &strangers, generation, context.clock.now());
     let mut next = before.clone();
     next["conditions"] = serde_json::to_value(conditions)?;
     next["observedGeneration"] = generation.into();

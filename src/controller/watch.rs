@@ -1,5 +1,6 @@
 //! The watches of one term of leadership, and the controllers that they feed.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::crd::common::{DELETION_POLICY_ANNOTATION, REFERENCED_LABEL};
 use crate::domain::{Kind, OwnerKey};
-use crate::manifest::{Object, ObjectKey};
+use crate::manifest::{Object, ObjectKey, keep_strangers, strangers};
 
 use super::cache::{Guarded, Inlet, Inlets, Watched};
 use super::context::Context;
@@ -73,10 +74,10 @@ fn serve<K: Watched>(
 ) -> BoxFuture<'static, ()> {
     let (metrics, gone, touched) = (Arc::clone(&context.metrics), seen.clone(), seen.clone());
     let listed = inlet.listed;
-    let changed = predicates::generation.combine(predicates::finalizers).combine(deletion_annotation);
+    let changed = predicates::generation.combine(predicates::finalizers).combine(deletion_annotation).combine(hands);
     let objects = watcher(inlet.api, watcher::Config::default())
         .default_backoff()
-        .modify(|object| object.managed_fields_mut().clear())
+        .modify(|object| keep_strangers(object.meta_mut()))
         .reflect(inlet.writer)
         .inspect(move |event| match event {
             // nobody listens any more when the term is over
@@ -121,6 +122,13 @@ fn key<K: Watched>(object: &Guarded<K>) -> OwnerKey {
 fn deletion_annotation<K: Resource>(object: &K) -> Option<u64> {
     let value = object.annotations().get(DELETION_POLICY_ANNOTATION);
     Some(u64::from(value.is_some_and(|value| value == "Retain")))
+}
+
+/// An item that changes hands changes no generation either.
+fn hands<K: Resource>(object: &K) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    strangers(object.meta()).hash(&mut hasher);
+    Some(hasher.finish())
 }
 
 type Metadata<K> = BoxStream<'static, watcher::Result<Event<PartialObjectMeta<K>>>>;

@@ -91,7 +91,7 @@ pub fn condition(kind: ConditionType, status: Status, reason: &str, message: &st
         type_: kind.as_str().to_owned(),
         status: status.as_str().to_owned(),
         reason: reason.to_owned(),
-        message: shorten(message),
+        message: shorten(message, MAX_MESSAGE),
         observed_generation: None,
         last_transition_time: Time(whole_second(now)),
     }
@@ -121,11 +121,12 @@ fn whole_second(now: Timestamp) -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
-fn shorten(message: &str) -> String {
-    if message.len() <= MAX_MESSAGE {
+/// `message` in at most `max` bytes, cut at a character and then marked with `…`; empty when not even that fits.
+pub fn shorten(message: &str, max: usize) -> String {
+    if message.len() <= max {
         return message.to_owned();
     }
-    let mut end = MAX_MESSAGE - '…'.len_utf8();
+    let Some(mut end) = max.checked_sub('…'.len_utf8()) else { return String::new() };
     while !message.is_char_boundary(end) {
         end -= 1;
     }

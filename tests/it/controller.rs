@@ -8,4 +8,5 @@ mod harness;
 mod lease;
 mod references;
 mod secrets;
+mod strangers;
 mod walk;

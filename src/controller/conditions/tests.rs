@@ -29,7 +29,14 @@ fn done() -> Done {
 }
 
 fn outcome(verdict: Verdict) -> Outcome {
-    Outcome { unresolved: Vec::new(), launch: None, desired: None, verdict, secret: Published::Unwanted }
+    Outcome {
+        strangers: Vec::new(),
+        unresolved: Vec::new(),
+        launch: None,
+        desired: None,
+        verdict,
+        secret: Published::Unwanted,
+    }
 }
 
 fn applied() -> Outcome {
@@ -211,4 +218,40 @@ fn a_blocked_deletion_says_why() {
     let list = blocked(&before, "ResourceServer a/b takes its tokens from this provider", 1, at(20));
     assert_eq!((list[0].reason.as_str(), list[1].reason.as_str()), ("DeletionBlocked", "DeletionBlocked"));
     assert_eq!(condition::find(&list, "Accepted").unwrap().status, "True");
+}
+
+fn stranger(item: &str, manager: &str) -> Stranger {
+    Stranger { item: item.into(), managers: [manager.to_owned()].into() }
+}
+
+#[test]
+fn an_item_of_another_hand_is_named_and_changes_nothing_else() {
+    let strangers = vec![stranger("scopes[everything]", "intruder"), stranger("tools[wipe]", "kubectl-edit")];
+    let mention = "; items of other field managers: scopes[everything] (intruder), tools[wipe] (kubectl-edit)";
+    for plain in [applied(), invalid(Cause::NotPermitted), outcome(Verdict::Unavailable)] {
+        let before = conditions(Kind::ResourceServer, &plain, &[], 1, at(10));
+        let named = Outcome { strangers: strangers.clone(), ..plain };
+        let after = conditions(Kind::ResourceServer, &named, &before, 1, at(20));
+        for (before, after) in before.iter().zip(&after) {
+            let mut expected = before.clone();
+            if before.type_ == "Accepted" {
+                expected.message.push_str(mention);
+            }
+            assert_eq!(after, &expected);
+        }
+    }
+    let list = unreadable(&[], "no form", &strangers, 1, at(10));
+    assert_eq!(condition::find(&list, "Accepted").unwrap().message, format!("no form{mention}"));
+    assert_eq!(list[0].message, "no form");
+}
+
+#[test]
+fn many_items_of_other_hands_leave_room_for_the_cause() {
+    let many: Vec<_> = (0..200).map(|n| stranger(&format!("scopes[s{n:03}]"), "intruder")).collect();
+    let message = with_strangers(&"cause ".repeat(200), &many);
+    assert!(message.len() <= MAX_MESSAGE && message.starts_with("cause cause"), "{message}");
+    assert!(message.contains("scopes[s000] (intruder), scopes[s001] (intruder), "), "{message}");
+    assert!(message.ends_with(" more"), "{message}");
+    let long = with_strangers("cause", &[stranger("scopes[a]", &"m".repeat(5000))]);
+    assert!(long.len() < 400 && long.starts_with("cause; items of"), "{long}");
 }
