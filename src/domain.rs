@@ -3,10 +3,13 @@
 //! Two pure hearts: [`diff::plan`] says what should change, [`decide::client_credentials`] and
 //! [`decide::introspection`] say what may be issued and who may look.
 
+pub mod access;
 pub mod actor;
 pub mod audit;
+pub mod authorize;
 pub mod client;
 pub mod clock;
+pub mod consent;
 pub mod credential;
 pub mod decide;
 pub mod desired;

@@ -6,8 +6,10 @@
 
 mod api_key;
 mod audit;
+mod authorization_request;
 mod cell;
 mod change;
+mod consent;
 mod credential;
 mod database;
 mod entity;
@@ -43,6 +45,8 @@ use crate::domain::policy::Changed;
 use crate::domain::{Actor, Epoch, Kind, Observer};
 
 pub use api_key::{ApiKey, ApiRole};
+pub use authorization_request::{AuthorizationRequest, RequestKind};
+pub use consent::Consent;
 pub use error::Error;
 pub use issue::{Issuance, IssueOutcome};
 pub use replay::{Once, OnceKind};

@@ -24,10 +24,33 @@ pub enum Refusal {
     SenderConstraintRequired,
     /// Too many failed authentications from this address.
     TooManyFailures,
+    /// Nobody's client id, or a client that is suspended: never told to the client, which is not known.
+    UnknownClient,
+    /// Not a redirect URI of this client: never told to the client, which may not be there.
+    InvalidRedirect,
+    UnsupportedResponseType,
+    /// `request` (RFC 9101).
+    RequestNotSupported,
+    /// `request_uri` that was not pushed here (RFC 9126).
+    RequestUriNotSupported,
+    /// A pushed request that is unknown, expired, used, or another client's.
+    InvalidRequestUri,
+    /// This client has to push its requests.
+    PushRequired,
+    /// A transaction of another browser, or one that has expired or was answered.
+    RequestOver,
+    /// `prompt=none`, and nobody is signed in (OIDC Core §3.1.2.6).
+    LoginRequired,
+    /// `prompt=none`, and consent is missing.
+    ConsentRequired,
+    /// The user said no.
+    ConsentDenied,
+    /// The user has no role at the resource that gives any of the scopes.
+    NoRole,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 25] = [
         Self::Malformed(""),
         Self::SeveralCredentials,
         Self::InvalidClient,
@@ -41,6 +64,18 @@ impl Refusal {
         Self::InvalidScope,
         Self::SenderConstraintRequired,
         Self::TooManyFailures,
+        Self::UnknownClient,
+        Self::InvalidRedirect,
+        Self::UnsupportedResponseType,
+        Self::RequestNotSupported,
+        Self::RequestUriNotSupported,
+        Self::InvalidRequestUri,
+        Self::PushRequired,
+        Self::RequestOver,
+        Self::LoginRequired,
+        Self::ConsentRequired,
+        Self::ConsentDenied,
+        Self::NoRole,
     ];
 
     /// The value of the metric label and log field `reason`.
@@ -59,14 +94,30 @@ impl Refusal {
             Self::InvalidScope => "invalid_scope",
             Self::SenderConstraintRequired => "sender_constraint_required",
             Self::TooManyFailures => "too_many_failures",
+            Self::UnknownClient => "unknown_client",
+            Self::InvalidRedirect => "invalid_redirect_uri",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::RequestNotSupported => "request_not_supported",
+            Self::RequestUriNotSupported => "request_uri_not_supported",
+            Self::InvalidRequestUri => "invalid_request_uri",
+            Self::PushRequired => "push_required",
+            Self::RequestOver => "request_over",
+            Self::LoginRequired => "login_required",
+            Self::ConsentRequired => "consent_required",
+            Self::ConsentDenied => "consent_denied",
+            Self::NoRole => "no_role",
         }
     }
 
     /// `error` of the response (OAuth 2.1 §3.2.4, RFC 7009 §2.2.1, RFC 8707 §2, RFC 9449 §5).
     pub const fn code(self) -> &'static str {
         match self {
-            Self::Malformed(_) | Self::SeveralCredentials => "invalid_request",
-            Self::InvalidClient | Self::WrongMethod => "invalid_client",
+            Self::Malformed(_)
+            | Self::SeveralCredentials
+            | Self::InvalidRedirect
+            | Self::PushRequired
+            | Self::RequestOver => "invalid_request",
+            Self::InvalidClient | Self::WrongMethod | Self::UnknownClient => "invalid_client",
             Self::Suspended | Self::GrantNotAllowed => "unauthorized_client",
             Self::UnsupportedGrant => "unsupported_grant_type",
             Self::UnsupportedTokenType => "unsupported_token_type",
@@ -74,6 +125,13 @@ impl Refusal {
             Self::InvalidScope => "invalid_scope",
             Self::SenderConstraintRequired => "invalid_dpop_proof",
             Self::TooManyFailures => "temporarily_unavailable",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::RequestNotSupported => "request_not_supported",
+            Self::RequestUriNotSupported => "request_uri_not_supported",
+            Self::InvalidRequestUri => "invalid_request_uri",
+            Self::LoginRequired => "login_required",
+            Self::ConsentRequired => "consent_required",
+            Self::ConsentDenied | Self::NoRole => "access_denied",
         }
     }
 
@@ -92,6 +150,18 @@ impl Refusal {
             Self::InvalidScope => "none of the requested scopes is available to this client at this resource",
             Self::SenderConstraintRequired => "this resource takes only tokens that are bound to a key",
             Self::TooManyFailures => "too many failed authentications; try again later",
+            Self::UnknownClient => "this server does not know this client",
+            Self::InvalidRedirect => "redirect_uri is not one that this client has registered",
+            Self::UnsupportedResponseType => "the only response type of this server is code",
+            Self::RequestNotSupported => "request objects are not supported; push the parameters instead",
+            Self::RequestUriNotSupported => "only a request_uri that this server gave out is supported",
+            Self::InvalidRequestUri => "the pushed request is unknown, expired, used, or of another client",
+            Self::PushRequired => "this client has to push its authorization requests",
+            Self::RequestOver => "this request was begun in another browser, has expired, or was answered already",
+            Self::LoginRequired => "nobody is signed in, or not recently enough",
+            Self::ConsentRequired => "the user has to be asked for consent",
+            Self::ConsentDenied => "the user denied the request",
+            Self::NoRole => "the user has no role at this resource that gives any of these scopes",
         }
     }
 }

@@ -15,27 +15,19 @@ impl Form {
     /// # Errors
     /// Invalid percent-encoding or UTF-8, control characters, a parameter given twice (but `resource`, RFC 8707 §2).
     pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
-        let mut parameters: Vec<(String, String)> = Vec::with_capacity(8);
-        for pair in body.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = match pair.iter().position(|b| *b == b'=') {
-                Some(at) => (&pair[..at], &pair[at + 1..]),
-                None => (pair, &pair[..0]),
-            };
-            let (Some(name), Some(value)) = (decode(name), decode(value)) else {
-                return Err(Refusal::Malformed("the body is not valid form encoding"));
-            };
-            if name.chars().chain(value.chars()).any(char::is_control) {
-                return Err(Refusal::Malformed("parameters must not contain control characters"));
-            }
-            if name != "resource" && parameters.iter().any(|(other, _)| *other == name) {
-                return Err(Refusal::Malformed("a parameter is given more than once"));
-            }
-            if parameters.len() == MAX_PARAMETERS {
-                return Err(Refusal::Malformed("too many parameters"));
-            }
-            parameters.push((name, value));
+        let parameters = pairs(body)?;
+        let twice = |(at, (name, _)): (usize, &(String, String))| {
+            name != "resource" && parameters[..at].iter().any(|(other, _)| other == name)
+        };
+        if parameters.iter().enumerate().any(twice) {
+            return Err(Refusal::Malformed("a parameter is given more than once"));
         }
         Ok(Self(parameters))
+    }
+
+    /// All of them, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The value of a parameter.
@@ -48,6 +40,31 @@ impl Form {
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(n, v)| n == name && !v.is_empty()).map(|(_, v)| v.as_str())
     }
+}
+
+/// The parameters of a body or a query, decoded, each as often as it is there.
+///
+/// # Errors
+/// Invalid percent-encoding or UTF-8, control characters, too many parameters.
+pub fn pairs(text: &[u8]) -> Result<Vec<(String, String)>, Refusal> {
+    let mut parameters: Vec<(String, String)> = Vec::with_capacity(8);
+    for pair in text.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = match pair.iter().position(|b| *b == b'=') {
+            Some(at) => (&pair[..at], &pair[at + 1..]),
+            None => (pair, &pair[..0]),
+        };
+        let (Some(name), Some(value)) = (decode(name), decode(value)) else {
+            return Err(Refusal::Malformed("the body is not valid form encoding"));
+        };
+        if name.chars().chain(value.chars()).any(char::is_control) {
+            return Err(Refusal::Malformed("parameters must not contain control characters"));
+        }
+        if parameters.len() == MAX_PARAMETERS {
+            return Err(Refusal::Malformed("too many parameters"));
+        }
+        parameters.push((name, value));
+    }
+    Ok(parameters)
 }
 
 /// Undoes form encoding; `None` for an incomplete escape or invalid UTF-8.

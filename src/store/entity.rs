@@ -90,6 +90,7 @@ impl Tx {
         if kind != Kind::Provider {
             self.delete_credentials(id).await?;
         }
+        self.delete_consents_to(kind, id).await?;
         Ok(deleted)
     }
 

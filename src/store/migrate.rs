@@ -25,6 +25,7 @@ fn sqlite() -> Vec<Migration> {
         1 "log" "migrations/sqlite/0001_log.sql",
         2 "policy" "migrations/common/0002_policy.sql",
         3 "triggers" "migrations/sqlite/0003_triggers.sql",
+        6 "authorize" "migrations/common/0006_authorize.sql",
         8 "replay" "migrations/common/0008_replay.sql",
         11 "audit" "migrations/sqlite/0011_audit.sql",
     ]
@@ -35,6 +36,7 @@ fn postgres() -> Vec<Migration> {
         1 "log" "migrations/postgres/0001_log.sql",
         2 "policy" "migrations/common/0002_policy.sql",
         3 "triggers" "migrations/postgres/0003_triggers.sql",
+        6 "authorize" "migrations/common/0006_authorize.sql",
         8 "replay" "migrations/common/0008_replay.sql",
         11 "audit" "migrations/postgres/0011_audit.sql",
     ]

@@ -2,6 +2,7 @@
 
 mod audit;
 mod away;
+mod consents;
 pub mod engine;
 mod entities;
 mod feed;
