@@ -11,10 +11,10 @@ use prometheus::{Gauge, Histogram, IntCounter, IntGauge, IntGaugeVec, Opts, Regi
 
 use self::family::{Family, Metric};
 pub use self::label::{
-    Active, Check, Endpoint, Entity, Grant, Loss, Method, Operation, Outcome, ReconcileOutcome, RevocationOutcome,
-    RevocationReason, Route, Status, Success,
+    Active, Check, ConsentDecision, ConsentFlow, ConsentRevoker, Endpoint, Entity, Grant, Loss, Method, Operation,
+    Outcome, ReconcileOutcome, RevocationOutcome, RevocationReason, Route, Status, Success,
 };
-pub use self::record::{HttpTimer, TokenTimer};
+pub use self::record::{AuthorizeTimer, HttpTimer, TokenTimer};
 use crate::domain::audit::AuditKind;
 use crate::domain::desired::DriftMode;
 use crate::domain::observer::DatabaseOperation;
@@ -98,6 +98,14 @@ catalog! {
     introspection_duration_seconds: Histogram {},
     /// Requests refused at the token, introspection and revocation endpoints
     auth_denied_total: IntCounter { reason: Refusal },
+    /// Requests at the authorization endpoint answered
+    authorize_requests_total: IntCounter { outcome: Outcome },
+    /// Seconds from a request at the authorization endpoint to its answer
+    authorize_duration_seconds: Histogram { outcome: Outcome },
+    /// Decisions about consent
+    consent_decisions_total: IntCounter { decision: ConsentDecision, flow: ConsentFlow },
+    /// Consents withdrawn
+    consent_revoked_total: IntCounter { actor: ConsentRevoker },
     /// Tokens issued by client_credentials
     client_credentials_issued_total: IntCounter {},
     /// Requests for client_credentials refused

@@ -76,6 +76,18 @@ label! {
     Endpoint { Token = "token", Introspect = "introspect", Revoke = "revoke", Admin = "admin" }
 }
 label! {
+    /// How consent came about, or did not.
+    ConsentDecision { Granted = "granted", Denied = "denied", Implicit = "implicit" }
+}
+label! {
+    /// By which way a user came to be asked.
+    ConsentFlow { AuthorizationCode = "authorization_code", DeviceCode = "device" }
+}
+label! {
+    /// Who withdrew a consent.
+    ConsentRevoker { User = "user", Admin = "admin" }
+}
+label! {
     /// What `/health` looks at.
     Check { Database = "database", Keys = "keys", ChangeFeed = "change_feed" }
 }

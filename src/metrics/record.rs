@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::Metrics;
 use super::label::{
-    Active, Check, Endpoint, Entity, Grant, Loss, Method, Operation, Outcome, ReconcileOutcome, RevocationOutcome,
-    RevocationReason, Route, Status, Success,
+    Active, Check, ConsentDecision, ConsentFlow, ConsentRevoker, Endpoint, Entity, Grant, Loss, Method, Operation,
+    Outcome, ReconcileOutcome, RevocationOutcome, RevocationReason, Route, Status, Success,
 };
 use crate::domain::audit::AuditKind;
 use crate::domain::desired::DriftMode;
@@ -48,6 +48,21 @@ impl Metrics {
                 self.http_requests_total.with((*method, *route, *status));
             }
         }
+    }
+
+    /// Starts the clock of a request at the authorization endpoint; dropping the guard counts it as abandoned.
+    pub fn authorize_request(self: &Arc<Self>) -> AuthorizeTimer {
+        AuthorizeTimer { metrics: Arc::clone(self), started: Instant::now(), outcome: Outcome::Abandoned }
+    }
+
+    /// Consent was given or denied, or nobody had to be asked.
+    pub fn consent_decided(&self, decision: ConsentDecision, flow: ConsentFlow) {
+        self.consent_decisions_total.with((decision, flow)).inc();
+    }
+
+    /// A consent was withdrawn.
+    pub fn consent_revoked(&self, actor: ConsentRevoker) {
+        self.consent_revoked_total.with((actor,)).inc();
     }
 
     /// Starts the clock of a token request; dropping the guard without an outcome counts it as abandoned.
@@ -244,6 +259,28 @@ impl Drop for TokenTimer {
         self.metrics.token_requests_total.with(labels).inc();
         let seconds = self.started.elapsed().as_secs_f64();
         self.metrics.token_issuance_duration_seconds.with(labels).observe(seconds);
+    }
+}
+
+/// Measures one request at the authorization endpoint, whichever way it ends.
+pub struct AuthorizeTimer {
+    metrics: Arc<Metrics>,
+    started: Instant,
+    outcome: Outcome,
+}
+
+impl AuthorizeTimer {
+    /// Says how it ended.
+    pub fn end(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for AuthorizeTimer {
+    fn drop(&mut self) {
+        self.metrics.authorize_requests_total.with((self.outcome,)).inc();
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.metrics.authorize_duration_seconds.with((self.outcome,)).observe(seconds);
     }
 }
 
