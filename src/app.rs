@@ -5,6 +5,7 @@ pub mod database;
 mod door;
 pub mod keys;
 pub mod logging;
+pub mod people;
 mod running;
 mod serve;
 pub mod signal;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 
 use crate::config::Settings;
 use crate::crd;
+use crate::identity;
 use crate::metrics;
 use crate::oauth;
 use crate::provision;
@@ -44,6 +46,8 @@ pub enum Error {
     Metrics(#[from] metrics::Error),
     #[error("failed to start the authorization server")]
     OAuth(#[from] oauth::Error),
+    #[error(transparent)]
+    Identity(#[from] identity::Error),
     #[error("failed to lead")]
     Provision(#[from] provision::Error),
     #[error("failed to open the {name} on {address}")]

@@ -5,11 +5,13 @@ pub mod database;
 pub mod dcr;
 pub mod keys;
 pub mod logging;
+pub mod login;
 pub mod metrics;
 pub mod operator;
 pub mod outbound;
 pub mod rate_limits;
 pub mod server;
+pub mod sessions;
 pub mod settings;
 pub mod source;
 pub mod tokens;
@@ -39,6 +41,10 @@ pub struct Config {
     pub database: database::Database,
     /// Keys at rest.
     pub keys: keys::Keys,
+    /// How people sign in.
+    pub login: login::Login,
+    /// How long they stay signed in.
+    pub sessions: sessions::Sessions,
     /// Issued tokens.
     pub tokens: tokens::Tokens,
     /// The Kubernetes operator.
@@ -67,6 +73,8 @@ impl Default for Config {
             server: server::Server::default(),
             database: database::Database::default(),
             keys: keys::Keys::default(),
+            login: login::Login::default(),
+            sessions: sessions::Sessions::default(),
             tokens: tokens::Tokens::default(),
             operator: operator::Operator::default(),
             policy_dir: None,
@@ -113,6 +121,8 @@ impl Config {
         self.server.validate()?;
         self.database.validate()?;
         self.keys.validate(self.operator.enabled)?;
+        self.login.validate()?;
+        self.sessions.validate()?;
         self.tokens.validate()?;
         self.operator.validate()?;
         self.metrics.validate()?;

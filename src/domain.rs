@@ -46,3 +46,4 @@ pub use reason::Reason;
 pub use refusal::Refusal;
 pub use secret::{SecretHash, SecretText};
 pub use spec::{Class, FieldMap, Spec};
+pub use user::{Account, AccountRole, Email, SessionEnd, SignedIn};

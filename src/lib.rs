@@ -10,6 +10,7 @@ pub mod crd;
 pub mod directory;
 pub mod domain;
 pub mod http;
+pub mod identity;
 pub mod manifest;
 pub mod metrics;
 pub mod oauth;

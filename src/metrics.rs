@@ -11,10 +11,10 @@ use prometheus::{Gauge, Histogram, IntCounter, IntGauge, IntGaugeVec, Opts, Regi
 
 use self::family::{Family, Metric};
 pub use self::label::{
-    Active, Check, ConsentDecision, ConsentFlow, ConsentRevoker, Endpoint, Entity, Grant, Loss, Method, Operation,
-    Outcome, ReconcileOutcome, RevocationOutcome, RevocationReason, Route, Status, Success,
+    Active, Check, ConsentDecision, ConsentFlow, ConsentRevoker, Endpoint, Entity, Grant, LoginMethod, LoginProvider,
+    Loss, Method, Operation, Outcome, ReconcileOutcome, RevocationOutcome, RevocationReason, Route, Status, Success,
 };
-pub use self::record::{AuthorizeTimer, HttpTimer, TokenTimer};
+pub use self::record::{AuthorizeTimer, HttpTimer, LoginAttempt, TokenTimer};
 use crate::domain::audit::AuditKind;
 use crate::domain::desired::DriftMode;
 use crate::domain::observer::DatabaseOperation;
@@ -22,6 +22,7 @@ use crate::domain::owner::Kind;
 use crate::domain::refusal::Refusal;
 use crate::domain::resource_server::SigningAlgorithm;
 use crate::domain::spec::Class;
+use crate::domain::user::SessionEnd;
 
 /// What can go wrong with metrics.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +111,14 @@ catalog! {
     client_credentials_issued_total: IntCounter {},
     /// Requests for client_credentials refused
     client_credentials_denied_total: IntCounter { reason: Refusal },
+    /// Logins attempted
+    login_attempts_total: IntCounter { method: LoginMethod, provider: LoginProvider, outcome: Outcome },
+    /// Logins turned away after too many failures
+    logins_locked_out_total: IntCounter {},
+    /// Login sessions begun
+    sessions_created_total: IntCounter {},
+    /// Login sessions ended
+    sessions_ended_total: IntCounter { reason: SessionEnd },
     /// Requests of the admin API
     admin_operations_total: IntCounter { entity: Entity, op: Operation, outcome: Outcome },
     /// Requests turned away by a rate limit

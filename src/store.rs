@@ -4,6 +4,7 @@
 //! Every change of policy, whoever makes it, leaves a row in `change` by trigger; the feed reads those rows, keeps the
 //! [`Snapshot`] true and tells whoever subscribed.
 
+mod account;
 mod api_key;
 mod audit;
 mod authorization_request;
@@ -18,6 +19,8 @@ mod feed;
 mod installation;
 mod issue;
 mod leader;
+mod login_failure;
+mod login_session;
 mod managed;
 mod mapping;
 mod migrate;
@@ -25,6 +28,7 @@ mod postgres;
 mod replay;
 mod report;
 mod revoke;
+mod role;
 mod signing_key;
 mod snapshot;
 mod sqlite;
@@ -44,13 +48,17 @@ use tokio::sync::{Notify, OnceCell, broadcast, mpsc, oneshot};
 use crate::domain::policy::Changed;
 use crate::domain::{Actor, Epoch, Kind, Observer};
 
+pub use account::PasswordOf;
 pub use api_key::{ApiKey, ApiRole};
 pub use authorization_request::{AuthorizationRequest, RequestKind};
 pub use consent::Consent;
 pub use error::Error;
 pub use issue::{Issuance, IssueOutcome};
+pub use login_failure::{Attempt, FailureKind};
+pub use login_session::{EndSessions, LoginSession};
 pub use replay::{Once, OnceKind};
 pub use revoke::{Revoke, RevokeCause};
+pub use role::{RoleAssignment, RoleOrigin};
 pub use signing_key::{KeyState, SigningKey};
 pub use snapshot::Snapshot;
 pub use token::TokenRow;

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::door::Door;
 use super::running::Running;
 use super::system::{SystemClock, SystemEntropy};
-use super::{Error, database, door, keys, logging};
+use super::{Error, database, door, keys, logging, people};
 use crate::config::Settings;
 use crate::domain::{Clock, Entropy, Observer};
 use crate::http::{self, Health, MetricsPage, admin, public};
@@ -44,6 +44,7 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
     })
     .await?;
 
+    let identity = people::room(&settings, &store, Arc::clone(&metrics) as Arc<dyn Observer>)?;
     let (lead, leadership) = watch::channel(None);
     let provisioner = Provisioner::new(provision::Parts {
         store: store.clone(),
@@ -74,13 +75,14 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
         health: health.clone(),
     };
     let listeners = &settings.config.server;
-    listen("public listener", listeners.public.listen, public::router(server, metrics, health.clone())?, &mut running)
-        .await?;
+    let public = public::Parts { server, identity: identity.clone(), metrics, health: health.clone() };
+    listen("public listener", listeners.public.listen, public::router(public)?, &mut running).await?;
     listen("admin listener", listeners.admin.listen, admin::router(admin)?, &mut running).await?;
     if let Some(address) = listeners.metrics.listen {
         listen("metrics listener", address, http::metrics_router(&page), &mut running).await?;
     }
     running.background("change feed", |stop| async move { store.follow(stop).await });
+    running.background("login sessions", |stop| people::sweep(identity, stop));
     running.background("health", |stop| async move { health.follow(stop).await });
     door.enter(parts, &mut running).await?;
     running.until_ended(settings.config.server.shutdown_wait, started).await

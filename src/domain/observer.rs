@@ -6,6 +6,7 @@ use super::audit::AuditKind;
 use super::desired::DriftMode;
 use super::owner::Kind;
 use super::spec::Class;
+use super::user::SessionEnd;
 
 /// What a room has to tell. Every method has an empty body, so that a test need not care.
 pub trait Observer: Send + Sync {
@@ -21,6 +22,9 @@ pub trait Observer: Send + Sync {
     fn audited(&self, _kind: AuditKind, _records: u64) {}
     /// Records of the audit could not be written and are lost.
     fn audit_dropped(&self, _records: u64) {}
+    /// Somebody has signed in with a browser that had no session.
+    fn session_started(&self) {}
+    fn session_ended(&self, _reason: SessionEnd, _sessions: u64) {}
 }
 
 /// The value of the metric label `operation`.

@@ -59,6 +59,11 @@ impl SecretHash {
         bytes.try_into().ok().map(Self)
     }
 
+    /// A SHA-256 that was computed elsewhere.
+    pub const fn from_digest(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }

@@ -70,7 +70,7 @@ pub(super) async fn read(body: Body) -> Result<Bytes, Response> {
     }
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
     media_type(headers).is_some_and(|media| media.eq_ignore_ascii_case("application/x-www-form-urlencoded"))
 }
 

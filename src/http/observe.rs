@@ -9,6 +9,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use super::public::{END_SESSION, LOGOUT, pages};
+use crate::domain::SessionEnd;
 use crate::metrics::{Method, Metrics, Route};
 use crate::oauth::{self, Issued, path};
 
@@ -19,11 +21,35 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Clone)]
 pub(super) enum Told {
     Issued(Arc<Issued>),
-    Revoked { jti: uuid::Uuid, tokens: u64 },
-    Denied { client_id: Option<String>, reason: &'static str },
-    RateLimited { seconds: u64 },
+    Revoked {
+        jti: uuid::Uuid,
+        tokens: u64,
+    },
+    Denied {
+        client_id: Option<String>,
+        reason: &'static str,
+    },
+    RateLimited {
+        seconds: u64,
+    },
     Failed(String),
-    AdminChanged { who: String, what: String, outcome: &'static str },
+    AdminChanged {
+        who: String,
+        what: String,
+        outcome: &'static str,
+    },
+    /// Nobody's address is told: people type passwords into the wrong field.
+    Login {
+        who: Option<String>,
+        outcome: &'static str,
+    },
+    Logout {
+        who: String,
+    },
+    SessionEnded {
+        who: String,
+        reason: SessionEnd,
+    },
 }
 
 impl Told {
@@ -91,6 +117,9 @@ impl Observatory {
             path::REVOKE => Route::Revoke,
             path::AUTHORIZE => Route::Authorize,
             path::JWKS => Route::Jwks,
+            pages::LOGIN => Route::Login,
+            LOGOUT => Route::Logout,
+            pages::ACCOUNT | END_SESSION => Route::Account,
             "/admin/resources" => Route::AdminResources,
             "/admin/clients/{id}" => Route::AdminClient,
             "/admin/resource-servers/{id}" => Route::AdminResourceServer,
@@ -209,6 +238,18 @@ fn tell(told: &Told, line: &Line<'_>) {
         Told::AdminChanged { who, what, outcome } => {
             tracing::info!(event = "admin_changed", who, what, outcome, request_id, trace_id, span_id);
         }
+        Told::Login { who, outcome } => {
+            let (who, ip) = (who.as_deref(), line.source.map(tracing::field::display));
+            tracing::info!(event = "login", who, what = "password", outcome, ip, request_id, trace_id, span_id);
+        }
+        Told::SessionEnded { who, reason } => {
+            let (what, outcome) = (reason.as_str(), "success");
+            tracing::info!(event = "session_ended", who, what, outcome, request_id, trace_id, span_id);
+        }
+        Told::Logout { who } => {
+            let (what, outcome) = ("session", "success");
+            tracing::info!(event = "logout", who, what, outcome, request_id, trace_id, span_id);
+        }
     }
 }
 
@@ -217,6 +258,7 @@ fn endpoint(route: Route) -> &'static str {
         Route::Introspect => "introspect",
         Route::Revoke => "revoke",
         Route::Token => "token",
+        Route::Login => "login",
         _ => "admin",
     }
 }

@@ -1,8 +1,11 @@
 //! The public port: the protocol, its metadata, and health.
 
+mod account;
 mod authorize;
 mod introspect;
+mod login;
 mod metadata;
+pub(super) mod pages;
 mod revoke;
 mod token;
 
@@ -16,9 +19,11 @@ use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{Any, CorsLayer};
 
+use self::pages::Pages;
 use super::health::{self, Health};
 use super::observe::{Observatory, observe};
 use super::respond;
+use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::oauth::{AuthorizationServer, Error, path};
 
@@ -26,7 +31,9 @@ use crate::oauth::{AuthorizationServer, Error, path};
 #[derive(Clone)]
 struct Shared {
     server: AuthorizationServer,
+    identity: Identity,
     metrics: Arc<Metrics>,
+    pages: Pages,
 }
 
 impl FromRef<Shared> for AuthorizationServer {
@@ -41,17 +48,46 @@ impl FromRef<Shared> for Arc<Metrics> {
     }
 }
 
+impl FromRef<Shared> for Identity {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.identity.clone()
+    }
+}
+
+impl FromRef<Shared> for Pages {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.pages.clone()
+    }
+}
+
+pub(super) use self::account::END_SESSION;
+
+/// Where people sign out, below the issuer.
+pub(super) const LOGOUT: &str = "/logout";
+
+/// What the public port is made of.
+#[derive(Clone)]
+pub struct Parts {
+    pub server: AuthorizationServer,
+    pub identity: Identity,
+    pub metrics: Arc<Metrics>,
+    pub health: Health,
+}
+
 /// Everything below the issuer, at the issuer's own path.
 ///
 /// # Errors
 /// When the system's random source fails.
-pub fn router(server: AuthorizationServer, metrics: Arc<Metrics>, health: Health) -> Result<Router, Error> {
+pub fn router(parts: Parts) -> Result<Router, Error> {
+    let Parts { server, identity, metrics, health } = parts;
     let base = server.base_path().to_owned();
     let observatory = Observatory::new(Arc::clone(&metrics), &base, server.nonce()?);
-    let shared = Shared { server, metrics };
+    let pages = Pages::new(server.issuer(), &base);
+    let shared = Shared { server, identity, metrics, pages };
     let router = Router::new()
         .merge(open(&base).layer(cors()))
         .merge(closed(&base))
+        .merge(people(&base))
         .with_state(shared)
         .merge(health::router(health, false).method_not_allowed_fallback(respond::wrong_method))
         .fallback(respond::not_found);
@@ -83,6 +119,17 @@ fn closed(base: &str) -> Router<Shared> {
     Router::new()
         .route(&format!("{base}{}", path::INTROSPECT), post(introspect::post))
         .route(&format!("{base}{}", path::AUTHORIZE), get(authorize::refuse).post(authorize::refuse))
+        .method_not_allowed_fallback(respond::wrong_method)
+}
+
+/// Pages for people: same origin only, no CORS.
+fn people(base: &str) -> Router<Shared> {
+    Router::new()
+        .route(&format!("{base}{}", pages::LOGIN), get(login::show).post(login::post))
+        .route(&format!("{base}{LOGOUT}"), post(login::out))
+        .route(&format!("{base}{}", pages::ACCOUNT), get(account::show))
+        .route(&format!("{base}{}", account::END_SESSION), post(account::end_session))
+        .merge(pages::assets(base))
         .method_not_allowed_fallback(respond::wrong_method)
 }
 

@@ -8,6 +8,7 @@ use crate::domain::owner::Kind;
 use crate::domain::refusal::Refusal;
 use crate::domain::resource_server::SigningAlgorithm;
 use crate::domain::spec::Class;
+use crate::domain::user::SessionEnd;
 
 macro_rules! label {
     ($(#[doc = $doc:literal])* $name:ident { $($variant:ident = $text:literal),* $(,)? }) => {
@@ -73,7 +74,15 @@ label! {
 }
 label! {
     /// Limited endpoints.
-    Endpoint { Token = "token", Introspect = "introspect", Revoke = "revoke", Admin = "admin" }
+    Endpoint { Token = "token", Introspect = "introspect", Revoke = "revoke", Login = "login", Admin = "admin" }
+}
+label! {
+    /// How somebody signs in.
+    LoginMethod { Password = "password" }
+}
+label! {
+    /// Where somebody's account is.
+    LoginProvider { Local = "local" }
 }
 label! {
     /// How consent came about, or did not.
@@ -106,6 +115,9 @@ label! {
         Revoke = "/oauth/revoke",
         Authorize = "/oauth/authorize",
         Jwks = "/.well-known/jwks.json",
+        Login = "/login",
+        Logout = "/logout",
+        Account = "/account",
         AuthorizationServer = "/.well-known/oauth-authorization-server",
         OpenidConfiguration = "/.well-known/openid-configuration",
         ProtectedResource = "/.well-known/oauth-protected-resource",
@@ -122,7 +134,7 @@ label! {
 label! {
     /// HTTP statuses this server answers with.
     Status {
-        S200 = "200", S204 = "204", S304 = "304", S400 = "400", S401 = "401", S403 = "403", S404 = "404", S405 = "405",
+        S200 = "200", S201 = "201", S204 = "204", S303 = "303", S304 = "304", S400 = "400", S401 = "401", S403 = "403", S404 = "404", S405 = "405",
         S408 = "408", S409 = "409", S413 = "413", S414 = "414", S415 = "415", S429 = "429", S431 = "431", S499 = "499",
         S500 = "500", S503 = "503", Other = "other",
     }
@@ -174,4 +186,5 @@ from_domain!(Class, &[Class::Security, Class::Behavior, Class::Cosmetic]);
 from_domain!(DriftMode, &[DriftMode::Enforce, DriftMode::Warn, DriftMode::Ignore]);
 from_domain!(DatabaseOperation, &DatabaseOperation::ALL);
 from_domain!(Refusal, &Refusal::ALL);
+from_domain!(SessionEnd, &SessionEnd::ALL);
 from_domain!(SigningAlgorithm, &[SigningAlgorithm::ES256, SigningAlgorithm::EdDSA, SigningAlgorithm::RS256]);

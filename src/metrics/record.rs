@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::Metrics;
 use super::label::{
-    Active, Check, ConsentDecision, ConsentFlow, ConsentRevoker, Endpoint, Entity, Grant, Loss, Method, Operation,
-    Outcome, ReconcileOutcome, RevocationOutcome, RevocationReason, Route, Status, Success,
+    Active, Check, ConsentDecision, ConsentFlow, ConsentRevoker, Endpoint, Entity, Grant, LoginMethod, LoginProvider,
+    Loss, Method, Operation, Outcome, ReconcileOutcome, RevocationOutcome, RevocationReason, Route, Status, Success,
 };
 use crate::domain::audit::AuditKind;
 use crate::domain::desired::DriftMode;
@@ -16,12 +16,17 @@ use crate::domain::owner::Kind;
 use crate::domain::refusal::Refusal;
 use crate::domain::resource_server::SigningAlgorithm;
 use crate::domain::spec::Class;
+use crate::domain::user::SessionEnd;
 
 /// What each route answers when all is well: these combinations are visible as zero from the start.
 const EXPECTED: &[(Method, Route, &[Status])] = &[
     (Method::Post, Route::Token, &[Status::S200, Status::S400, Status::S401, Status::S429, Status::S500, Status::S503]),
     (Method::Post, Route::Introspect, &[Status::S200, Status::S400, Status::S401, Status::S429, Status::S503]),
     (Method::Post, Route::Revoke, &[Status::S200, Status::S400, Status::S401, Status::S429, Status::S503]),
+    (Method::Get, Route::Login, &[Status::S200, Status::S303, Status::S503]),
+    (Method::Post, Route::Login, &[Status::S303, Status::S400, Status::S403, Status::S429, Status::S500, Status::S503]),
+    (Method::Post, Route::Logout, &[Status::S303, Status::S403]),
+    (Method::Get, Route::Account, &[Status::S200, Status::S303]),
     (Method::Get, Route::Jwks, &[Status::S200, Status::S304]),
     (Method::Get, Route::AuthorizationServer, &[Status::S200, Status::S304]),
     (Method::Get, Route::OpenidConfiguration, &[Status::S200, Status::S304]),
@@ -106,6 +111,16 @@ impl Metrics {
     /// Tokens were revoked.
     pub fn revoked(&self, reason: RevocationReason, tokens: u64) {
         self.tokens_revoked_total.with((reason,)).inc_by(tokens);
+    }
+
+    /// Somebody tries to sign in; dropping the guard without an outcome counts it as abandoned.
+    pub fn login_attempt(self: &Arc<Self>) -> LoginAttempt {
+        LoginAttempt { metrics: Arc::clone(self), outcome: Outcome::Abandoned }
+    }
+
+    /// Nobody looked at a password, because there were too many failures before it.
+    pub fn login_locked_out(&self) {
+        self.logins_locked_out_total.with(()).inc();
     }
 
     /// A request of the admin API was answered.
@@ -228,6 +243,14 @@ impl Observer for Metrics {
         self.audit_events_dropped_total.with((Loss::WriteFailed,)).inc_by(records);
     }
 
+    fn session_started(&self) {
+        self.sessions_created_total.with(()).inc();
+    }
+
+    fn session_ended(&self, reason: SessionEnd, sessions: u64) {
+        self.sessions_ended_total.with((reason,)).inc_by(sessions);
+    }
+
     fn feed_lag(&self, lag: Duration) {
         self.change_feed_lag_seconds.with(()).set(lag.as_secs_f64());
     }
@@ -281,6 +304,26 @@ impl Drop for AuthorizeTimer {
         self.metrics.authorize_requests_total.with((self.outcome,)).inc();
         let seconds = self.started.elapsed().as_secs_f64();
         self.metrics.authorize_duration_seconds.with((self.outcome,)).observe(seconds);
+    }
+}
+
+/// Counts one attempt to sign in, whichever way it ends.
+pub struct LoginAttempt {
+    metrics: Arc<Metrics>,
+    outcome: Outcome,
+}
+
+impl LoginAttempt {
+    /// Says how it ended.
+    pub fn end(&mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for LoginAttempt {
+    fn drop(&mut self) {
+        let labels = (LoginMethod::Password, LoginProvider::Local, self.outcome);
+        self.metrics.login_attempts_total.with(labels).inc();
     }
 }
 

@@ -103,6 +103,11 @@ impl super::AuthorizationServer {
         &self.inner.jwks
     }
 
+    /// `iss` of every token, without a slash at its end.
+    pub fn issuer(&self) -> &str {
+        &self.inner.issuer
+    }
+
     /// Path of the issuer, before every path of [`path`]; empty for most.
     pub fn base_path(&self) -> &str {
         &self.inner.home.path

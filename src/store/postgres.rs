@@ -69,6 +69,16 @@ pub(super) async fn hold_epoch(connection: &mut PgConnection) -> Result<i64, Err
     Ok(timely(sqlx::query_scalar(sql).fetch_one(connection)).await?)
 }
 
+/// The password hash of a person who is not disabled. FOR SHARE: whoever disables this person waits for the end of
+/// this transaction, and then sees what it has begun.
+pub(super) async fn hold_account(
+    connection: &mut PgConnection,
+    user_id: &str,
+) -> Result<Option<Option<String>>, Error> {
+    let sql = "SELECT password_hash FROM account WHERE id = $1 AND disabled_at IS NULL FOR SHARE";
+    Ok(timely(sqlx::query_scalar(sql).bind(user_id).fetch_optional(connection)).await?)
+}
+
 /// Draws a new incarnation when this is a restored copy: another system, or change rows of the future.
 pub(super) async fn check_incarnation(connection: &mut PgConnection) -> Result<(), Error> {
     let sql = "UPDATE installation SET incarnation = substr(replace(gen_random_uuid()::text, '-', ''), 1, 16),

@@ -130,6 +130,15 @@ pub(super) async fn epoch(connection: &mut SqliteConnection) -> Result<i64, Erro
     Ok(sqlx::query_scalar("SELECT epoch FROM leader_epoch WHERE id = 1").fetch_one(connection).await?)
 }
 
+/// The password hash of a person who is not disabled; there is one writer, who holds everything.
+pub(super) async fn hold_account(
+    connection: &mut SqliteConnection,
+    user_id: &str,
+) -> Result<Option<Option<String>>, Error> {
+    let sql = "SELECT password_hash FROM account WHERE id = $1 AND disabled_at IS NULL";
+    Ok(sqlx::query_scalar(sql).bind(user_id).fetch_optional(connection).await?)
+}
+
 /// Sees that another connection, of whatever process, has written.
 pub(super) struct Watcher {
     connection: SqliteConnection,

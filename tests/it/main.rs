@@ -11,6 +11,7 @@ mod directory;
 mod docs;
 mod drift;
 mod http;
+mod identity;
 mod oauth;
 mod outbound;
 mod provision;

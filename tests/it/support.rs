@@ -6,3 +6,5 @@ pub mod elsewhere;
 pub mod postgres;
 pub mod server;
 pub mod time;
+#[allow(dead_code)] // as above
+pub mod visitor;

@@ -9,6 +9,7 @@ use holdfast::domain::credential::CredentialState;
 use holdfast::domain::outcome::{ObjectStatus, StatusBoard};
 use holdfast::domain::{Actor, Clock, Credential, Entropy, Epoch, Kind, OwnerKey, SecretText, Spec};
 use holdfast::http::{Health, MetricsPage, admin, public, serve};
+use holdfast::identity::{self, Identity, Rules};
 use holdfast::metrics::Metrics;
 use holdfast::oauth::{AuthorizationServer, Parts};
 use holdfast::provision::{self, Provisioner};
@@ -55,6 +56,7 @@ impl StatusBoard for Empty {
 
 pub struct Server {
     pub store: Store,
+    pub identity: Identity,
     pub clock: Arc<HandClock>,
     pub metrics: Arc<Metrics>,
     pub health: Health,
@@ -72,11 +74,18 @@ pub struct Setup {
     pub issuer: String,
     pub failures_per_minute: u32,
     pub metrics: bool,
+    pub rules: Rules,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { url: None, issuer: ISSUER.to_owned(), failures_per_minute: 10_000, metrics: true }
+        Self {
+            url: None,
+            issuer: ISSUER.to_owned(),
+            failures_per_minute: 10_000,
+            metrics: true,
+            rules: Rules::default(),
+        }
     }
 }
 
@@ -132,13 +141,27 @@ impl Setup {
         });
         let health = Health::new(server.clone(), metrics.clone(), Some(leadership));
         let page = MetricsPage { metrics: metrics.clone(), path: self.metrics.then(|| "/metrics".to_owned()) };
-        let public = public::router(server.clone(), metrics.clone(), health.clone()).unwrap();
+        let identity = Identity::new(identity::Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            entropy: Arc::new(Random),
+            observer: Some(metrics.clone()),
+            rules: self.rules,
+        })
+        .unwrap();
+        let public = public::Parts {
+            server: server.clone(),
+            identity: identity.clone(),
+            metrics: metrics.clone(),
+            health: health.clone(),
+        };
+        let public = public::router(public).unwrap();
         let parts = admin::Parts { server, provisioner, board: Arc::new(Empty), metrics: page, health: health.clone() };
         let public = listen(public, &stop).await;
         let admin = listen(admin::router(parts).unwrap(), &stop).await;
         tokio::spawn(async move { leads.closed().await });
         let (http, stop) = (reqwest::Client::new(), stop.drop_guard());
-        Server { store, clock, metrics, health, public, admin, http, directory, _stop: stop }
+        Server { store, identity, clock, metrics, health, public, admin, http, directory, _stop: stop }
     }
 }
 

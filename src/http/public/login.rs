@@ -1,0 +1,164 @@
+//! `/login` and `/logout`: how a browser begins a session, and how it ends its own.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::pages::{ACCOUNT, Browser, CookieName, Destination, LOGIN, Pages, Posted, Shell};
+use crate::domain::SecretText;
+use crate::http::observe::{Told, chain};
+use crate::identity::{Error, Identity, Knock};
+use crate::metrics::{Endpoint, Metrics, Outcome};
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct Login<'a> {
+    shell: Shell,
+    /// As it was typed, or of who is to show the password again.
+    email: &'a str,
+    to: &'a str,
+    again: bool,
+    problem: Option<&'a str>,
+}
+
+/// What the page was opened with.
+struct Asked {
+    to: Destination,
+    again: bool,
+}
+
+impl Asked {
+    fn read<'a>(
+        pages: &Pages,
+        pairs: impl Iterator<Item = (std::borrow::Cow<'a, str>, std::borrow::Cow<'a, str>)>,
+    ) -> Self {
+        let (mut to, mut again) = (None, false);
+        for (name, value) in pairs {
+            match &*name {
+                "to" => to = pages.destination(&value),
+                "again" => again = value == "true",
+                _ => {}
+            }
+        }
+        Self { to: to.unwrap_or_else(|| pages.home()), again }
+    }
+}
+
+/// The form, or straight on for who has signed in already.
+pub async fn show(State(pages): State<Pages>, browser: Browser, RawQuery(query): RawQuery) -> Response {
+    let query = query.unwrap_or_default();
+    let asked = Asked::read(&pages, url::form_urlencoded::parse(query.as_bytes()));
+    if browser.signed_in.is_some() && !asked.again {
+        return pages.see_other(&browser, asked.to.as_str());
+    }
+    let email = browser.account.as_ref().map_or("", |account| account.email.as_str());
+    form(&pages, &browser, StatusCode::OK, (&asked, email, None))
+}
+
+fn form(pages: &Pages, browser: &Browser, status: StatusCode, what: (&Asked, &str, Option<&str>)) -> Response {
+    let (asked, email, problem) = what;
+    let (to, again) = (asked.to.as_str(), asked.again && browser.signed_in.is_some());
+    pages.page(browser, status, &Login { shell: pages.shell(browser), email, to, again, problem })
+}
+
+/// An address and a password.
+pub async fn post(
+    State(pages): State<Pages>,
+    State(identity): State<Identity>,
+    State(metrics): State<Arc<Metrics>>,
+    posted: Posted,
+) -> Response {
+    let mut attempt = metrics.login_attempt();
+    let Posted { browser, form: fields } = posted;
+    let pairs = ["to", "again"].into_iter().filter_map(|name| Some((name.into(), fields.get(name)?.into())));
+    let asked = Asked::read(&pages, pairs);
+    let email = fields.get("email").unwrap_or_default();
+    let (false, Some(password)) = (email.is_empty(), fields.get("password").map(SecretText::new)) else {
+        attempt.end(Outcome::Invalid);
+        let problem = Some("Type your e-mail address and your password.");
+        return form(&pages, &browser, StatusCode::BAD_REQUEST, (&asked, email, problem));
+    };
+    let knock = Knock {
+        email,
+        password: &password,
+        source: browser.source,
+        user_agent: &browser.user_agent,
+        cookie: browser.cookie.as_ref(),
+    };
+    match identity.sign_in(&knock).await {
+        Ok(entered) => {
+            attempt.end(Outcome::Success);
+            let mut response = pages.see_other(&browser, asked.to.as_str());
+            pages.set_cookie(&mut response, CookieName::Session, &entered.cookie);
+            let who = Some(entered.signed_in.user_id);
+            response.extensions_mut().insert(Told::Login { who, outcome: "success" });
+            response
+        }
+        Err(Error::Mismatch) => {
+            attempt.end(Outcome::Denied);
+            let problem = Some("That address and that password do not fit. Check both, and try again.");
+            let mut response = form(&pages, &browser, StatusCode::FORBIDDEN, (&asked, email, problem));
+            response.extensions_mut().insert(Told::Login { who: None, outcome: "denied" });
+            response
+        }
+        Err(Error::Locked { retry_after }) => {
+            attempt.end(Outcome::Denied);
+            metrics.login_locked_out();
+            metrics.rate_limited(Endpoint::Login);
+            let minutes = retry_after.as_secs().div_ceil(60);
+            let wait = if minutes == 1 { "in a minute".to_owned() } else { format!("in {minutes} minutes") };
+            let text = format!("There were too many failed attempts. Try again {wait}.");
+            let seconds = retry_after.as_secs() + 1;
+            let mut response = pages.retry(StatusCode::TOO_MANY_REQUESTS, "Please wait", &text, seconds);
+            response.extensions_mut().insert(Told::RateLimited { seconds });
+            response
+        }
+        Err(error) => {
+            attempt.end(Outcome::Error);
+            failure(&pages, error)
+        }
+    }
+}
+
+/// The answer when the room could not do what it was asked.
+pub(super) fn failure(pages: &Pages, error: Error) -> Response {
+    match error {
+        Error::Unavailable(_) => pages.unavailable(),
+        Error::Busy => {
+            let text = "Many people are signing in at this moment. Wait a little, then try again.";
+            pages.retry(StatusCode::SERVICE_UNAVAILABLE, "One moment, please", text, 5)
+        }
+        error => pages.fault(chain(&error)),
+    }
+}
+
+/// Ends this browser's session with all that it began, and gives the browser a new name.
+pub async fn out(State(pages): State<Pages>, State(identity): State<Identity>, posted: Posted) -> Response {
+    let Posted { mut browser, .. } = posted;
+    let who = match &browser.signed_in {
+        Some(signed_in) => match identity.sign_out(signed_in).await {
+            Ok(()) => Some(signed_in.user_id.clone()),
+            Err(error) => return failure(&pages, error),
+        },
+        None => None,
+    };
+    if let Err(error) = browser.renew(&identity) {
+        return failure(&pages, error);
+    }
+    let mut response = pages.see_other(&browser, &pages.path(LOGIN));
+    pages.forget_cookie(&mut response, CookieName::Session);
+    if let Some(who) = who {
+        response.extensions_mut().insert(Told::Logout { who });
+    }
+    response
+}
+
+impl Pages {
+    /// Where somebody goes who wanted to go nowhere.
+    fn home(&self) -> Destination {
+        Destination::own(self.path(ACCOUNT))
+    }
+}
