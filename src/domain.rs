@@ -15,6 +15,7 @@ pub mod decide;
 pub mod desired;
 pub mod diff;
 pub mod drift;
+pub mod handle;
 pub mod key_home;
 pub mod leadership;
 pub mod managed;

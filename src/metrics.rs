@@ -13,6 +13,7 @@ use self::family::{Family, Metric};
 pub use self::label::{
     Active, Check, ConsentDecision, ConsentFlow, ConsentRevoker, Endpoint, Entity, Grant, LoginMethod, LoginProvider,
     Loss, Method, Operation, Outcome, ReconcileOutcome, RevocationOutcome, RevocationReason, Route, Status, Success,
+    Verifier,
 };
 pub use self::record::{AuthorizeTimer, HttpTimer, LoginAttempt, TokenTimer};
 use crate::domain::audit::AuditKind;
@@ -89,6 +90,12 @@ catalog! {
     token_requests_total: IntCounter { grant_type: Grant, outcome: Outcome },
     /// Seconds from a token request to its answer
     token_issuance_duration_seconds: Histogram { grant_type: Grant, outcome: Outcome },
+    /// Refresh requests answered
+    tokens_refreshed_total: IntCounter { outcome: Outcome },
+    /// Refresh tokens used again after the grace window: each ended its family
+    refresh_token_reuse_total: IntCounter {},
+    /// Authorization codes redeemed again; with the valid verifier each ended what it was first redeemed for
+    auth_code_reuse_total: IntCounter { verifier: Verifier },
     /// Tokens revoked
     tokens_revoked_total: IntCounter { reason: RevocationReason },
     /// Revocation requests answered

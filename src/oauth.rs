@@ -7,7 +7,6 @@ mod document;
 mod error;
 mod form;
 mod grant;
-mod handle;
 mod introspect;
 mod json;
 pub mod jws;
@@ -15,6 +14,7 @@ mod keys;
 mod limit;
 mod lookup;
 mod metadata;
+mod mint;
 mod patience;
 mod request;
 mod revoke;
@@ -22,22 +22,25 @@ mod signer;
 mod token;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 pub use self::api_key::{Administrator, Role};
 pub use self::credentials::Presented;
 pub use self::document::Document;
 pub use self::error::Error;
 pub use self::form::Form;
+pub use self::grant::authorization_code::Authorized;
 pub use self::introspect::Introspection;
 pub use self::metadata::path;
 pub use self::request::{AboutToken, Asked, Grant, TokenRequest};
-pub use self::revoke::Revocation;
+pub use self::revoke::{Revocation, Revoked};
 pub use self::token::{Issued, TokenResponse};
 use crate::domain::clock::{Clock, Entropy};
 use crate::domain::resource_server::SigningAlgorithm;
-use crate::seal::Sealer;
+use crate::seal::{Mac, Sealer};
+pub use crate::store::Ended;
 use crate::store::Store;
 
 /// What the server is made of.
@@ -53,6 +56,8 @@ pub struct Parts {
     pub failures_per_minute: u32,
     /// Requests that may wait for the database at once.
     pub max_waiting: usize,
+    /// How long a used refresh token is answered with the same successor; later it ends its family.
+    pub refresh_grace: Duration,
 }
 
 /// The authorization server. Cheap to clone.
@@ -72,6 +77,9 @@ struct Inner {
     patience: patience::Patience,
     metadata: Document,
     jwks: Document,
+    /// What refresh tokens are derived with.
+    successors: Mac,
+    refresh_grace: SignedDuration,
 }
 
 impl AuthorizationServer {
@@ -86,6 +94,8 @@ impl AuthorizationServer {
             inner: Arc::new(Inner {
                 metadata: metadata::issuer(&parts.issuer),
                 jwks: Document::new(&keys.jwks()),
+                successors: parts.sealer.mac("refresh-token"),
+                refresh_grace: SignedDuration::try_from(parts.refresh_grace).unwrap_or_default(),
                 keys,
                 failures: limit::Failures::new(parts.failures_per_minute),
                 patience: patience::Patience::new(parts.max_waiting),

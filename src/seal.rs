@@ -2,6 +2,7 @@
 
 mod file;
 mod key;
+mod mac;
 mod obtain;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::domain::{Entropy, KeyHomeError};
 
 pub use file::KeyFile;
 pub use key::MasterKey;
+pub use mac::Mac;
 pub use obtain::{Obtained, obtain};
 
 /// What can go wrong with keys at rest.
@@ -44,13 +46,20 @@ const LAYOUT: u8 = 1;
 #[derive(Clone)]
 pub struct Sealer {
     key: Arc<LessSafeKey>,
+    derived: Mac,
     entropy: Arc<dyn Entropy>,
 }
 
 impl Sealer {
     pub fn new(key: &MasterKey, entropy: Arc<dyn Entropy>) -> Result<Self, Error> {
+        let derived = Mac::root(key);
         let key = UnboundKey::new(&AES_256_GCM, key.bytes()).map_err(|_| Error::Seal)?;
-        Ok(Self { key: Arc::new(LessSafeKey::new(key)), entropy })
+        Ok(Self { key: Arc::new(LessSafeKey::new(key)), derived, entropy })
+    }
+
+    /// Keyed digests for one purpose, the same on every replica.
+    pub fn mac(&self, purpose: &str) -> Mac {
+        self.derived.of(purpose)
     }
 
     /// Layout byte, 96-bit random nonce, ciphertext and tag. `context` says what it is and whose, e.g. `signing-key:<kid>`.

@@ -41,6 +41,7 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
         entropy: Arc::clone(&entropy),
         failures_per_minute: settings.config.rate_limits.failed_authentications_per_minute,
         max_waiting: settings.config.tokens.max_waiting,
+        refresh_grace: settings.config.tokens.refresh_grace,
     })
     .await?;
 

@@ -78,6 +78,19 @@ pub enum GrantType {
 }
 
 impl GrantType {
+    pub const ALL: [Self; 6] = [
+        Self::AuthorizationCode,
+        Self::RefreshToken,
+        Self::ClientCredentials,
+        Self::DeviceCode,
+        Self::TokenExchange,
+        Self::JwtBearer,
+    ];
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|grant| grant.as_str() == text)
+    }
+
     /// The value of the metric label and log field `grant_type`.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -41,6 +41,8 @@ pub trait Policy {
     fn resource_server(&self, id: &str) -> Option<&Arc<ResourceServerEntry>>;
     /// By RFC 8707 audience; `https://h` and `https://h/` name the same one.
     fn resource_server_by_uri(&self, uri: &str) -> Option<&Arc<ResourceServerEntry>>;
+    /// All of them.
+    fn resource_servers(&self) -> impl Iterator<Item = &Arc<ResourceServerEntry>>;
 }
 
 /// A policy row of any kind as the database has it.

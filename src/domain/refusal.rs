@@ -47,10 +47,30 @@ pub enum Refusal {
     ConsentDenied,
     /// The user has no role at the resource that gives any of the scopes.
     NoRole,
+    /// A code or refresh token that this server never issued, or has forgotten.
+    GrantUnknown,
+    /// It was issued to another client; nothing happens to it (C-03, B-13).
+    GrantOfAnother,
+    GrantExpired,
+    /// It was ended, or used in vain before.
+    GrantRevoked,
+    /// A code was redeemed a second time with everything that it takes: what the first issued is ended (B-14).
+    CodeReused,
+    /// A code was redeemed a second time without what it takes; nothing happens.
+    CodeUsed,
+    /// A refresh token was used again after its successor: its family is ended (C-01).
+    RefreshReused,
+    RedirectMismatch,
+    /// `code_verifier` is missing or wrong, which ends the code (B-12).
+    VerifierMismatch,
+    /// It is bound to a key, and another was shown (RFC 9449 §5).
+    KeyMismatch,
+    /// The resource is no longer served, or no longer to this client or user: only a new authorization helps.
+    ResourceGone,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 36] = [
         Self::Malformed(""),
         Self::SeveralCredentials,
         Self::InvalidClient,
@@ -76,6 +96,17 @@ impl Refusal {
         Self::ConsentRequired,
         Self::ConsentDenied,
         Self::NoRole,
+        Self::GrantUnknown,
+        Self::GrantOfAnother,
+        Self::GrantExpired,
+        Self::GrantRevoked,
+        Self::CodeReused,
+        Self::CodeUsed,
+        Self::RefreshReused,
+        Self::RedirectMismatch,
+        Self::VerifierMismatch,
+        Self::KeyMismatch,
+        Self::ResourceGone,
     ];
 
     /// The value of the metric label and log field `reason`.
@@ -106,6 +137,17 @@ impl Refusal {
             Self::ConsentRequired => "consent_required",
             Self::ConsentDenied => "consent_denied",
             Self::NoRole => "no_role",
+            Self::GrantUnknown => "grant_unknown",
+            Self::GrantOfAnother => "grant_of_another_client",
+            Self::GrantExpired => "grant_expired",
+            Self::GrantRevoked => "grant_revoked",
+            Self::CodeReused => "code_reused",
+            Self::CodeUsed => "code_used",
+            Self::RefreshReused => "refresh_reused",
+            Self::RedirectMismatch => "redirect_mismatch",
+            Self::VerifierMismatch => "verifier_mismatch",
+            Self::KeyMismatch => "key_mismatch",
+            Self::ResourceGone => "resource_gone",
         }
     }
 
@@ -132,6 +174,17 @@ impl Refusal {
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
             Self::ConsentDenied | Self::NoRole => "access_denied",
+            Self::GrantUnknown
+            | Self::GrantOfAnother
+            | Self::GrantExpired
+            | Self::GrantRevoked
+            | Self::CodeReused
+            | Self::CodeUsed
+            | Self::RefreshReused
+            | Self::RedirectMismatch
+            | Self::VerifierMismatch
+            | Self::KeyMismatch
+            | Self::ResourceGone => "invalid_grant",
         }
     }
 
@@ -162,6 +215,20 @@ impl Refusal {
             Self::ConsentRequired => "the user has to be asked for consent",
             Self::ConsentDenied => "the user denied the request",
             Self::NoRole => "the user has no role at this resource that gives any of these scopes",
+            // one text for all: which it was is for the log alone (B-11)
+            Self::GrantUnknown
+            | Self::GrantOfAnother
+            | Self::GrantExpired
+            | Self::GrantRevoked
+            | Self::CodeReused
+            | Self::CodeUsed
+            | Self::RefreshReused
+            | Self::RedirectMismatch
+            | Self::VerifierMismatch
+            | Self::KeyMismatch
+            | Self::ResourceGone => {
+                "the grant is unknown, expired, revoked or already used, or was made for another request"
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use axum::response::Response;
 use super::public::{END_SESSION, LOGOUT, pages};
 use crate::domain::SessionEnd;
 use crate::metrics::{Method, Metrics, Route};
-use crate::oauth::{self, Issued, path};
+use crate::oauth::{self, Ended, Grant, Issued, Revoked, path};
 
 /// The header that ties a log line to a request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -22,8 +22,15 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) enum Told {
     Issued(Arc<Issued>),
     Revoked {
-        jti: uuid::Uuid,
-        tokens: u64,
+        what: Revoked,
+        ended: Ended,
+    },
+    /// A code or refresh token was used again: what came of it was ended.
+    Reused {
+        client_id: String,
+        reason: &'static str,
+        grant_id: uuid::Uuid,
+        ended: Ended,
     },
     Denied {
         client_id: Option<String>,
@@ -57,6 +64,9 @@ impl Told {
     pub fn of(failure: oauth::Error) -> Self {
         match failure {
             oauth::Error::Refused { reason, client_id } => Self::Denied { client_id, reason: reason.as_str() },
+            oauth::Error::Reused { reason, client_id, grant_id, ended } => {
+                Self::Reused { client_id, reason: reason.as_str(), grant_id, ended }
+            }
             oauth::Error::Limited { retry_after } => Self::RateLimited { seconds: retry_after.as_secs() + 1 },
             other => Self::Failed(chain(&other)),
         }
@@ -204,26 +214,47 @@ fn tell(told: &Told, line: &Line<'_>) {
         (line.request_id, line.trace.trace_id.as_deref(), line.trace.span_id.as_deref());
     match told {
         Told::Issued(issued) => tracing::info!(
-            event = "token_issued",
+            event = if issued.grant == Grant::RefreshToken { "token_refreshed" } else { "token_issued" },
             grant_type = issued.grant.as_str(),
             client_id = issued.client_id,
             sub = issued.subject,
             resource = issued.resource,
             scope = issued.response.scope,
             jti = %issued.jti,
+            grant_id = issued.grant_id.map(tracing::field::display),
             request_id,
             trace_id,
             span_id,
         ),
-        Told::Revoked { jti, tokens } => tracing::info!(
-            event = "token_revoked",
-            %jti,
-            reason = "explicit",
-            cascade_count = tokens - 1,
-            request_id,
-            trace_id,
-            span_id,
-        ),
+        Told::Revoked { what, ended } => {
+            let (jti, family) = match what {
+                Revoked::Token(jti) => (Some(jti), None),
+                Revoked::Family(grant) => (None, Some(grant)),
+            };
+            tracing::info!(
+                event = "token_revoked",
+                jti = jti.map(tracing::field::display),
+                family = family.map(tracing::field::display),
+                reason = "explicit",
+                cascade_count = ended.tokens.saturating_sub(u64::from(jti.is_some())),
+                request_id,
+                trace_id,
+                span_id,
+            );
+        }
+        Told::Reused { client_id, reason, grant_id, ended } => {
+            tracing::warn!(event = "authorization_denied", client_id, reason, request_id, trace_id, span_id);
+            tracing::warn!(
+                event = "token_revoked",
+                client_id,
+                family = %grant_id,
+                reason,
+                cascade_count = ended.tokens,
+                request_id,
+                trace_id,
+                span_id,
+            );
+        }
         Told::Denied { client_id, reason } => {
             let client_id = client_id.as_deref();
             tracing::warn!(event = "authorization_denied", client_id, reason, request_id, trace_id, span_id);

@@ -105,7 +105,7 @@ pub(super) fn document(document: &Document, request: &HeaderMap) -> Response {
 /// An error of the protocol, with what the log is to be told of it.
 pub(super) fn oauth(failure: oauth::Error) -> Response {
     let mut response = match &failure {
-        oauth::Error::Refused { reason, .. } => refusal(*reason),
+        oauth::Error::Refused { reason, .. } | oauth::Error::Reused { reason, .. } => refusal(*reason),
         oauth::Error::Limited { retry_after } => limited(*retry_after),
         oauth::Error::Unavailable(_) => unavailable("the database does not answer; try again"),
         _ => fault(),

@@ -32,7 +32,10 @@ macro_rules! label {
 
 label! {
     /// Grants this server answers; every other is counted as `unknown`.
-    Grant { ClientCredentials = "client_credentials", Unknown = "unknown" }
+    Grant {
+        ClientCredentials = "client_credentials", AuthorizationCode = "authorization_code",
+        RefreshToken = "refresh_token", Unknown = "unknown",
+    }
 }
 label! {
     /// How a request ended. `denied`: understood and refused; `invalid`: not a proper request; `error`: our own fault;
@@ -53,8 +56,12 @@ label! {
     /// Why tokens were revoked.
     RevocationReason {
         Explicit = "explicit", Cascade = "cascade", Admin = "admin", Suspended = "suspended",
-        ExpiredPolicy = "expired_policy",
+        ExpiredPolicy = "expired_policy", FamilyReuse = "family_reuse", CodeReuse = "code_reuse",
     }
+}
+label! {
+    /// Whether a code that was used again came with its verifier.
+    Verifier { Valid = "valid", Invalid = "invalid" }
 }
 label! {
     /// How a revocation request ended (RFC 7009).

@@ -7,6 +7,7 @@ use super::Metrics;
 use super::label::{
     Active, Check, ConsentDecision, ConsentFlow, ConsentRevoker, Endpoint, Entity, Grant, LoginMethod, LoginProvider,
     Loss, Method, Operation, Outcome, ReconcileOutcome, RevocationOutcome, RevocationReason, Route, Status, Success,
+    Verifier,
 };
 use crate::domain::audit::AuditKind;
 use crate::domain::desired::DriftMode;
@@ -94,6 +95,21 @@ impl Metrics {
         if grant == Some(Grant::ClientCredentials) {
             self.client_credentials_denied_total.with((reason,)).inc();
         }
+        if reason == Refusal::CodeUsed {
+            self.auth_code_reuse_total.with((Verifier::Invalid,)).inc();
+        }
+    }
+
+    /// A code or refresh token was used again, which ended so many access tokens.
+    pub fn reused(&self, reason: Refusal, tokens: u64) {
+        let reason = if reason == Refusal::RefreshReused {
+            self.refresh_token_reuse_total.with(()).inc();
+            RevocationReason::FamilyReuse
+        } else {
+            self.auth_code_reuse_total.with((Verifier::Valid,)).inc();
+            RevocationReason::CodeReuse
+        };
+        self.revoked(reason, tokens);
     }
 
     /// An introspection was answered.
@@ -280,6 +296,9 @@ impl Drop for TokenTimer {
     fn drop(&mut self) {
         let labels = (self.grant, self.outcome);
         self.metrics.token_requests_total.with(labels).inc();
+        if self.grant == Grant::RefreshToken {
+            self.metrics.tokens_refreshed_total.with((self.outcome,)).inc();
+        }
         let seconds = self.started.elapsed().as_secs_f64();
         self.metrics.token_issuance_duration_seconds.with(labels).observe(seconds);
     }

@@ -15,6 +15,9 @@ pub enum Error {
     /// An expected no. `client_id` only of a client that exists.
     #[error("refused: {}", reason.as_str())]
     Refused { reason: Refusal, client_id: Option<String> },
+    /// A code or refresh token was used again, and what came of it was ended.
+    #[error("refused: {}", reason.as_str())]
+    Reused { reason: Refusal, client_id: String, grant_id: uuid::Uuid, ended: store::Ended },
     /// Too many failed authentications from this address.
     #[error("too many failed authentications")]
     Limited { retry_after: Duration },
@@ -44,7 +47,7 @@ impl Error {
     /// The reason of a refusal.
     pub const fn refusal(&self) -> Option<Refusal> {
         match self {
-            Self::Refused { reason, .. } => Some(*reason),
+            Self::Refused { reason, .. } | Self::Reused { reason, .. } => Some(*reason),
             Self::Limited { .. } => Some(Refusal::TooManyFailures),
             _ => None,
         }

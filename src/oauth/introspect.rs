@@ -1,16 +1,20 @@
 //! Introspection (RFC 7662): whoever may not know about a token learns nothing but that it is not active.
 
+use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::AuthorizationServer;
 use super::client_auth::{Caller, Door};
 use super::error::Error;
+use super::lookup::Found;
+use super::mint::token_type;
 use super::request::{AboutToken, Asked};
 use crate::domain::client::ClientState;
 use crate::domain::decide;
 use crate::domain::policy::Policy;
 use crate::domain::refusal::Refusal;
-use crate::store::TokenRow;
+use crate::store::{RefreshRow, TokenRow};
 
 /// The answer (RFC 7662 §2.2); of an inactive token nothing is told.
 #[derive(Serialize)]
@@ -29,8 +33,24 @@ struct Details {
     scope: String,
     exp: i64,
     iat: i64,
-    jti: String,
-    token_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jti: Option<String>,
+    /// Of an access token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<i64>,
+    /// RFC 9449 §6.2
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation>,
+    /// RFC 8693 §4.1
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<Value>,
+}
+
+#[derive(Serialize)]
+struct Confirmation {
+    jkt: String,
 }
 
 impl AuthorizationServer {
@@ -47,12 +67,15 @@ impl AuthorizationServer {
             return Err(Error::of(Refusal::Suspended, &client.id));
         }
         let token = asked.request.token.as_ref().map_err(|reason| Error::of(*reason, caller.id()))?;
-        let row = self.find(token).await?;
-        let details = row.and_then(|row| self.details(&row, caller.id()));
+        let details = match self.find(token).await? {
+            Some(Found::Access(row)) => self.access(*row, caller.id()),
+            Some(Found::Refresh(row)) => self.refresh(*row, caller.id()),
+            None => None,
+        };
         Ok(Introspection { active: details.is_some(), details })
     }
 
-    fn details(&self, row: &TokenRow, caller: &str) -> Option<Details> {
+    fn access(&self, row: TokenRow, caller: &str) -> Option<Details> {
         let snapshot = self.inner.store.snapshot();
         let resource_server = snapshot.resource_server(&row.resource_server_id)?;
         let lives = row.revoked_at.is_none() && self.inner.clock.now() < row.expires_at;
@@ -61,14 +84,42 @@ impl AuthorizationServer {
         }
         Some(Details {
             iss: self.inner.issuer.clone(),
-            sub: row.subject.clone(),
+            sub: row.subject,
             aud: resource_server.resource_server.resource_uri.clone(),
-            client_id: row.client_id.clone(),
-            scope: row.scope.clone(),
+            client_id: row.client_id,
+            scope: row.scope,
             exp: row.expires_at.as_second(),
             iat: row.issued_at.as_second(),
-            jti: row.jti.to_string(),
-            token_type: "Bearer",
+            jti: Some(row.jti.to_string()),
+            token_type: Some(token_type(row.lineage.jkt.is_some())),
+            auth_time: row.lineage.auth_time.map(Timestamp::as_second),
+            cnf: row.lineage.jkt.map(|jkt| Confirmation { jkt }),
+            act: row.lineage.act,
+        })
+    }
+
+    /// A refresh token is seen by its client alone, and is active while it is the last of its family (E-02).
+    fn refresh(&self, row: RefreshRow, caller: &str) -> Option<Details> {
+        let snapshot = self.inner.store.snapshot();
+        let (grant, now) = (row.grant, self.inner.clock.now());
+        let resource_server = snapshot.resource_server(&grant.resource_server_id)?;
+        let end = grant.expires_at.min(row.idle_expires_at);
+        if grant.client_id != caller || grant.revoked_at.is_some() || row.used_at.is_some() || now >= end {
+            return None;
+        }
+        Some(Details {
+            iss: self.inner.issuer.clone(),
+            sub: grant.subject,
+            aud: resource_server.resource_server.resource_uri.clone(),
+            client_id: grant.client_id,
+            scope: grant.scope,
+            exp: end.as_second(),
+            iat: row.issued_at.as_second(),
+            jti: None,
+            token_type: None,
+            auth_time: grant.auth_time.map(Timestamp::as_second),
+            cnf: grant.jkt.map(|jkt| Confirmation { jkt }),
+            act: None,
         })
     }
 }

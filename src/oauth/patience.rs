@@ -33,10 +33,11 @@ impl Patience {
     /// Tries until the database answers.
     ///
     /// # Errors
-    /// `Unavailable` after ten seconds or when too many wait already; any other error of the database at once.
-    pub async fn hold<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, Error>
+    /// `Unavailable` after ten seconds or when too many wait already; any other error at once.
+    pub async fn hold<T, E, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, Error>
     where
-        F: Future<Output = Result<T, store::Error>>,
+        F: Future<Output = Result<T, E>>,
+        E: Into<Error>,
     {
         let began = Instant::now();
         let mut permit: Option<SemaphorePermit<'_>> = None;
@@ -52,15 +53,15 @@ impl Patience {
                     }
                 }
             };
-            match ended {
-                Err(error) if error.is_unavailable() => {
+            match ended.map_err(E::into) {
+                Err(Error::Unavailable(Some(error))) => {
                     if began.elapsed() + self.pause >= self.longest {
                         return Err(error.into());
                     }
                     self.queue(&mut permit, Some(error))?;
                     sleep(self.pause).await;
                 }
-                other => return other.map_err(Error::from),
+                other => return other,
             }
         }
     }

@@ -2,20 +2,40 @@
 
 use super::credentials::Presented;
 use super::form::Form;
+use crate::domain::client::GrantType;
 use crate::domain::refusal::Refusal;
 
 /// Grants this server answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grant {
     ClientCredentials,
+    AuthorizationCode,
+    RefreshToken,
 }
 
 impl Grant {
+    /// `grant_type` of a request (OAuth 2.1 §3.2.2).
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "client_credentials" => Some(Self::ClientCredentials),
+            "authorization_code" => Some(Self::AuthorizationCode),
+            "refresh_token" => Some(Self::RefreshToken),
+            _ => None,
+        }
+    }
+
+    /// What a client is registered for to use it.
+    pub const fn of_client(self) -> GrantType {
+        match self {
+            Self::ClientCredentials => GrantType::ClientCredentials,
+            Self::AuthorizationCode => GrantType::AuthorizationCode,
+            Self::RefreshToken => GrantType::RefreshToken,
+        }
+    }
+
     /// The value of the log field `grant_type`.
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ClientCredentials => "client_credentials",
-        }
+        self.of_client().as_str()
     }
 }
 
@@ -24,19 +44,26 @@ pub struct TokenRequest {
     pub(super) grant: Result<Grant, Refusal>,
     pub(super) resources: Vec<String>,
     pub(super) scope: Option<String>,
+    pub(super) code: Option<String>,
+    pub(super) redirect_uri: Option<String>,
+    pub(super) code_verifier: Option<String>,
+    pub(super) refresh_token: Option<String>,
 }
 
 impl TokenRequest {
     pub fn read(form: &Form) -> Self {
         let grant = match form.get("grant_type") {
-            Some("client_credentials") => Ok(Grant::ClientCredentials),
-            Some(_) => Err(Refusal::UnsupportedGrant),
+            Some(text) => Grant::read(text).ok_or(Refusal::UnsupportedGrant),
             None => Err(Refusal::Malformed("grant_type is missing")),
         };
         Self {
             grant,
             resources: form.all("resource").map(str::to_owned).collect(),
             scope: form.get("scope").map(str::to_owned),
+            code: form.get("code").map(str::to_owned),
+            redirect_uri: form.get("redirect_uri").map(str::to_owned),
+            code_verifier: form.get("code_verifier").map(str::to_owned),
+            refresh_token: form.get("refresh_token").map(str::to_owned),
         }
     }
 

@@ -1,20 +1,32 @@
 //! Revocation (RFC 7009): a client ends its own tokens; another's token is left alone, and nothing is told of it.
 
+use jiff::Timestamp;
+use uuid::Uuid;
+
 use super::AuthorizationServer;
 use super::client_auth::{Caller, Door};
 use super::error::Error;
+use super::lookup::Found;
 use super::request::{AboutToken, Asked};
 use crate::domain::actor::Actor;
 use crate::domain::refusal::Refusal;
-use crate::store::{Revoke, RevokeCause, Store, TokenRow};
-use jiff::Timestamp;
+use crate::store::{self, Ended, Revoke, RevokeCause, Store};
+
+/// What a revocation request named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Revoked {
+    /// The jti of an access token.
+    Token(Uuid),
+    /// The grant that a refresh token continued.
+    Family(Uuid),
+}
 
 /// What a revocation request did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Revocation {
-    /// It ended this token, if that still lived.
-    Revoked { jti: uuid::Uuid, tokens: u64 },
-    /// Unknown, or another client's.
+    /// It ended this access token and what was made from it, or the whole family of this refresh token.
+    Revoked { what: Revoked, ended: Ended },
+    /// Unknown, another client's, or over already.
     Nothing,
 }
 
@@ -28,8 +40,8 @@ impl AuthorizationServer {
         let caller = self.authenticate(presented, Door::Clients, asked.source).await?.caller;
         let Caller::Client(client) = &caller else { return Err(Refusal::InvalidClient.into()) };
         let token = asked.request.token.as_ref().map_err(|reason| Error::of(*reason, &client.id))?;
-        let own = self.find(token).await?.filter(|row| row.client_id == client.id);
-        let Some(row) = own else {
+        let own = self.find(token).await?.filter(|found| found.client_id() == client.id);
+        let Some(found) = own else {
             // a hint never hides a token of ours, so only a text that is none is refused for its type
             let foreign = asked.request.foreign_type;
             return if foreign {
@@ -39,14 +51,22 @@ impl AuthorizationServer {
             };
         };
         let (store, now) = (&self.inner.store, self.inner.clock.now());
-        let tokens = self.inner.patience.hold(|| end(store, &row, now)).await?;
-        Ok(if tokens == 0 { Revocation::Nothing } else { Revocation::Revoked { jti: row.jti, tokens } })
+        let what = match found {
+            Found::Access(row) => Revoked::Token(row.jti),
+            Found::Refresh(row) => Revoked::Family(row.grant.id),
+        };
+        let ended = self.inner.patience.hold(|| end(store, what, &client.id, now)).await?;
+        Ok(if ended.is_nothing() { Revocation::Nothing } else { Revocation::Revoked { what, ended } })
     }
 }
 
-async fn end(store: &Store, row: &TokenRow, now: Timestamp) -> Result<u64, crate::store::Error> {
-    let mut tx = store.write(&Actor::recorded(format!("client:{}", row.client_id))).await?;
-    let tokens = tx.revoke(Revoke::Token(row.jti), RevokeCause::Request, now).await?;
+async fn end(store: &Store, what: Revoked, client_id: &str, now: Timestamp) -> Result<Ended, store::Error> {
+    let mut tx = store.write(&Actor::recorded(format!("client:{client_id}"))).await?;
+    let what = match what {
+        Revoked::Token(jti) => Revoke::Token(jti),
+        Revoked::Family(grant) => Revoke::Grant(grant),
+    };
+    let ended = tx.revoke(what, RevokeCause::Request, now).await?;
     tx.commit().await?;
-    Ok(tokens)
+    Ok(ended)
 }

@@ -1,12 +1,13 @@
 //! The token endpoint: authenticates, then hands over to the grant.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::AuthorizationServer;
 use super::client_auth::Door;
 use super::error::Error;
-use super::grant::client_credentials;
+use super::grant::{authorization_code, client_credentials, refresh};
 use super::request::{Asked, Grant, TokenRequest};
+use crate::domain::secret::SecretText;
 
 /// The answer (OAuth 2.1 §3.2.3).
 #[derive(Serialize)]
@@ -16,6 +17,12 @@ pub struct TokenResponse {
     pub expires_in: i64,
     /// Always told, whatever was asked for.
     pub scope: String,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose")]
+    pub refresh_token: Option<SecretText>,
+}
+
+fn expose<S: Serializer>(secret: &Option<SecretText>, serializer: S) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(SecretText::expose).serialize(serializer)
 }
 
 /// What was issued, to answer and to tell.
@@ -26,6 +33,8 @@ pub struct Issued {
     pub subject: String,
     pub resource: String,
     pub jti: uuid::Uuid,
+    /// What a user granted, of which this is a part.
+    pub grant_id: Option<uuid::Uuid>,
 }
 
 impl AuthorizationServer {
@@ -36,8 +45,11 @@ impl AuthorizationServer {
     pub async fn token(&self, asked: &Asked<TokenRequest>) -> Result<Issued, Error> {
         let presented = asked.credentials.as_ref().map_err(|reason| *reason)?;
         let authenticated = self.authenticate(presented, Door::Clients, asked.source).await?;
-        match asked.request.grant.map_err(|reason| Error::of(reason, authenticated.caller.id()))? {
-            Grant::ClientCredentials => client_credentials::issue(self, presented, authenticated, &asked.request).await,
+        let request = &asked.request;
+        match request.grant.map_err(|reason| Error::of(reason, authenticated.caller.id()))? {
+            Grant::ClientCredentials => client_credentials::issue(self, presented, authenticated, request).await,
+            Grant::AuthorizationCode => authorization_code::redeem(self, presented, authenticated, request).await,
+            Grant::RefreshToken => refresh::refresh(self, presented, authenticated, request).await,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
@@ -14,6 +15,8 @@ use crate::domain::secret::SecretHash;
 use super::Error;
 use super::database::{Database, Engine};
 use super::postgres::Locked;
+use super::time::micros;
+use super::tx::{Connection, Tx, on};
 
 /// At most so many tokens a commit.
 const BATCH: usize = 256;
@@ -45,6 +48,21 @@ pub struct Issuance {
     pub credential_id: Option<String>,
 }
 
+/// Where a token comes from, and what else is known of it: of one that is issued in a transaction of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lineage {
+    pub grant_id: Option<Uuid>,
+    /// The token that it was exchanged for; it ends with that one.
+    pub parent_jti: Option<Uuid>,
+    /// RFC 7638 thumbprint of the key that it is bound to.
+    pub jkt: Option<String>,
+    pub auth_time: Option<Timestamp>,
+    /// Who acts for the subject (RFC 8693 §4.1).
+    pub act: Option<Value>,
+    /// How many have acted.
+    pub depth: Option<i64>,
+}
+
 /// What became of an issuance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IssueOutcome {
@@ -56,6 +74,62 @@ pub enum IssueOutcome {
 }
 
 use IssueOutcome::Recorded;
+
+macro_rules! issue_one {
+    ($lock:literal) => {
+        concat!(
+            "WITH c AS (SELECT revision FROM client WHERE id = $3",
+            $lock,
+            "), s AS (SELECT revision FROM resource_server WHERE id = $4",
+            $lock,
+            ")
+            INSERT INTO access_token (jti, handle, client_id, resource_server_id, subject, scope, issued_at,
+                expires_at, grant_id, parent_jti, jkt, auth_time, act, depth)
+            SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 FROM c, s
+            WHERE c.revision = $15 AND s.revision = $16
+            ON CONFLICT (jti) DO NOTHING"
+        )
+    };
+}
+
+impl Tx {
+    /// Records a token in this transaction, if policy is still what it was decided by; it is [`IssueOutcome::Stale`]
+    /// else, and the transaction is to be rolled back. Policy stays as it is until the transaction ends.
+    pub async fn issue(&mut self, issuance: &Issuance, lineage: &Lineage) -> Result<IssueOutcome, Error> {
+        let sql = match self.connection {
+            Connection::Sqlite(_) => issue_one!(""),
+            Connection::Postgres(_) => issue_one!(" FOR SHARE"),
+        };
+        let started = Instant::now();
+        let bytes = |id: Uuid| id.as_bytes().to_vec();
+        let recorded = on!(self, c => sqlx::query(sql)
+            .bind(bytes(issuance.jti))
+            .bind(issuance.handle.as_ref().map(|handle| handle.as_bytes().to_vec()))
+            .bind(&issuance.client_id)
+            .bind(&issuance.resource_server_id)
+            .bind(&issuance.subject)
+            .bind(&issuance.scope)
+            .bind(issuance.issued_at.as_microsecond())
+            .bind(issuance.expires_at.as_microsecond())
+            .bind(lineage.grant_id.map(bytes))
+            .bind(lineage.parent_jti.map(bytes))
+            .bind(&lineage.jkt)
+            .bind(micros(lineage.auth_time))
+            .bind(lineage.act.as_ref().map(Value::to_string))
+            .bind(lineage.depth)
+            .bind(issuance.client_revision)
+            .bind(issuance.resource_server_revision)
+            .execute(c).await.map(|done| done.rows_affected()));
+        self.observe(DatabaseOperation::Issue, started, &recorded);
+        if recorded? == 0 {
+            return Ok(IssueOutcome::Stale);
+        }
+        if let Some(id) = &issuance.credential_id {
+            self.stamp_credential(id, hour(issuance.issued_at)).await?;
+        }
+        Ok(Recorded)
+    }
+}
 
 /// A request in the queue.
 pub(super) struct Waiting {
@@ -174,16 +248,21 @@ fn outcome(recorded: &HashSet<Vec<u8>>, waiting: &Waiting) -> IssueOutcome {
     }
 }
 
+/// The beginning of its hour, in microseconds.
+fn hour(time: Timestamp) -> i64 {
+    const HOUR: i64 = 3_600_000_000;
+    time.as_microsecond().div_euclid(HOUR) * HOUR
+}
+
 /// The credentials whose hour of last use is new. What was noted is forgotten once there is much of it.
 fn uses(batch: &[Waiting], stamped: &mut HashMap<String, i64>) -> Vec<(String, i64)> {
-    const HOUR: i64 = 3_600_000_000;
     const MANY: usize = 100_000;
     if stamped.len() > MANY {
         stamped.clear();
     }
     let mut used = Vec::new();
     for issuance in batch.iter().map(|waiting| &waiting.issuance) {
-        let hour = issuance.issued_at.as_microsecond().div_euclid(HOUR) * HOUR;
+        let hour = hour(issuance.issued_at);
         if let Some(id) = &issuance.credential_id
             && stamped.get(id).is_none_or(|known| *known < hour)
         {

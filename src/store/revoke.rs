@@ -1,4 +1,7 @@
 //! All revocation, with its cause, inside the caller's transaction (RFC 7009 and every cascade).
+//!
+//! Codes come first, then grants, then tokens: whoever turns one into the other holds it meanwhile, so each statement
+//! waits for them and the next one sees what they made. Children are ended level by level, whoever's they are.
 
 use std::time::Instant;
 
@@ -12,18 +15,49 @@ use super::tx::{Tx, on};
 
 /// No token lives longer, so what was issued earlier needs no revocation.
 const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(24);
+/// So many ids in one statement.
+const CHUNK: usize = 256;
 
-/// What is revoked.
+/// What is revoked, with everything that was made from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Revoke<'a> {
     Token(Uuid),
-    /// What the client was issued before that moment.
+    /// A grant with its refresh tokens and access tokens.
+    Grant(Uuid),
+    /// What the client was issued before that moment, and every grant that is older.
     ClientBefore {
         client_id: &'a str,
         before: Timestamp,
     },
     Client(&'a str),
     ResourceServer(&'a str),
+    /// Everything that was issued for a user.
+    Subject(&'a str),
+    /// What a user granted to a client at a resource server: their consent is withdrawn.
+    Consent {
+        subject: &'a str,
+        client_id: &'a str,
+        resource_server_id: &'a str,
+    },
+    /// What began in a login session.
+    Session(&'a str),
+}
+
+/// How much was ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Access tokens that lived.
+    pub tokens: u64,
+    /// Grants, each with its refresh tokens.
+    pub grants: u64,
+    pub codes: u64,
+}
+
+impl Ended {
+    /// Whether anything was.
+    pub const fn is_nothing(self) -> bool {
+        self.tokens == 0 && self.grants == 0 && self.codes == 0
+    }
 }
 
 /// Why; kept beside the token.
@@ -39,6 +73,15 @@ pub enum RevokeCause {
     SecretRevoked,
     /// An administrator asked for it.
     Administrator,
+    /// A refresh token was used again.
+    RefreshReuse,
+    /// A code was redeemed again.
+    CodeReuse,
+    /// The user was disabled or deleted.
+    UserDisabled,
+    PasswordChanged,
+    ConsentWithdrawn,
+    SessionEnded,
 }
 
 impl RevokeCause {
@@ -49,37 +92,166 @@ impl RevokeCause {
             Self::Deleted => "deleted",
             Self::SecretRevoked => "secret_revoked",
             Self::Administrator => "administrator",
+            Self::RefreshReuse => "refresh_reuse",
+            Self::CodeReuse => "code_reuse",
+            Self::UserDisabled => "user_disabled",
+            Self::PasswordChanged => "password_changed",
+            Self::ConsentWithdrawn => "consent_withdrawn",
+            Self::SessionEnded => "session_ended",
         }
     }
 }
 
+/// Conditions on codes, grants and tokens. `$1` now, `$2` cause, `$3` an id, `$4` to `$6` texts, `$7` a moment, `$8`
+/// the key of the oldest token that can still live: keys are time-ordered, so it bounds the scan.
+struct Condition<'a> {
+    codes: Option<&'static str>,
+    grants: Option<&'static str>,
+    tokens: Option<&'static str>,
+    id: Uuid,
+    texts: [&'a str; 3],
+    before: Timestamp,
+}
+
+impl<'a> Condition<'a> {
+    fn of(what: Revoke<'a>) -> Self {
+        let none =
+            Self { codes: None, grants: None, tokens: None, id: Uuid::nil(), texts: [""; 3], before: Timestamp::MAX };
+        let by = |column: &'static str| Self { codes: Some(column), grants: Some(column), ..none };
+        match what {
+            Revoke::Token(jti) => Self { tokens: Some("jti = $3"), id: jti, ..none },
+            Revoke::Grant(id) => Self { grants: Some("id = $3"), id, ..none },
+            Revoke::ClientBefore { client_id, before } => Self {
+                codes: Some("client_id = $4 AND issued_at < $7"),
+                grants: Some("client_id = $4 AND created_at < $7"),
+                tokens: Some("jti >= $8 AND client_id = $4 AND issued_at < $7"),
+                texts: [client_id, "", ""],
+                before,
+                ..none
+            },
+            Revoke::Client(id) => {
+                Self { tokens: Some("jti >= $8 AND client_id = $4"), texts: [id, "", ""], ..by("client_id = $4") }
+            }
+            Revoke::ResourceServer(id) => Self {
+                tokens: Some("jti >= $8 AND resource_server_id = $4"),
+                texts: [id, "", ""],
+                ..by("resource_server_id = $4")
+            },
+            // a user's token is of a grant, or was made from one that is
+            Revoke::Subject(subject) => Self { texts: [subject, "", ""], ..by("subject = $4") },
+            Revoke::Consent { subject, client_id, resource_server_id } => Self {
+                texts: [subject, client_id, resource_server_id],
+                ..by("subject = $4 AND client_id = $5 AND resource_server_id = $6")
+            },
+            Revoke::Session(id) => Self { texts: [id, "", ""], ..by("session_id = $4") },
+        }
+    }
+}
+
+const GRANT: &str = "UPDATE token_grant SET revoked_at = $1, revocation_cause = $2 WHERE revoked_at IS NULL AND ";
+const TOKEN: &str = "UPDATE access_token SET revoked_at = $1, revocation_cause = $2
+    WHERE revoked_at IS NULL AND expires_at > $1 AND ";
+
+/// Rows that were made from others, and the column that says from which.
+struct Below {
+    update: &'static str,
+    column: &'static str,
+    key: &'static str,
+}
+
+const OF_GRANT: Below = Below { update: TOKEN, column: "grant_id", key: "jti" };
+const MADE_FROM_GRANT: Below = Below { update: GRANT, column: "parent", key: "id" };
+const MADE_FROM_TOKEN: Below = Below { update: TOKEN, column: "parent_jti", key: "jti" };
+
 impl Tx {
-    /// Ends tokens at once; returns how many lived. A second time revokes nothing and is no error.
-    pub async fn revoke(&mut self, what: Revoke<'_>, cause: RevokeCause, now: Timestamp) -> Result<u64, Error> {
-        const REVOKE: &str = "UPDATE access_token SET revoked_at = $1, revocation_cause = $2
-            WHERE revoked_at IS NULL AND expires_at > $1";
-        // the key is time-ordered, so the oldest token that can still live bounds the scan
-        const RECENT: &str = " AND jti >= $3 AND ";
-        let (filter, key, before) = match what {
-            Revoke::Token(_) => ("", "", Timestamp::MAX),
-            Revoke::ClientBefore { client_id, before } => ("client_id = $4", client_id, before),
-            Revoke::Client(id) => ("client_id = $4", id, Timestamp::MAX),
-            Revoke::ResourceServer(id) => ("resource_server_id = $4", id, Timestamp::MAX),
-        };
-        let at = now.as_microsecond();
+    /// Ends tokens, grants and codes at once; a second time ends nothing and is no error.
+    pub async fn revoke(&mut self, what: Revoke<'_>, cause: RevokeCause, now: Timestamp) -> Result<Ended, Error> {
         let started = Instant::now();
-        let touched: Result<u64, sqlx::Error> = if let Revoke::Token(jti) = what {
-            let sql = sqlx::AssertSqlSafe(format!("{REVOKE} AND jti = $3"));
-            on!(self, c => sqlx::query(sql).bind(at).bind(cause.as_str()).bind(jti.as_bytes().as_slice())
-                .execute(c).await.map(|done| done.rows_affected()))
-        } else {
-            let sql = sqlx::AssertSqlSafe(format!("{REVOKE}{RECENT}{filter} AND issued_at < $5"));
-            on!(self, c => sqlx::query(sql).bind(at).bind(cause.as_str()).bind(first_key_after(now - LONGEST_LIFE))
-                .bind(key).bind(before.as_microsecond())
-                .execute(c).await.map(|done| done.rows_affected()))
-        };
-        self.observe(DatabaseOperation::Revoke, started, &touched);
-        Ok(touched?)
+        let ended = self.end(&Condition::of(what), cause, now).await;
+        self.observe(DatabaseOperation::Revoke, started, &ended);
+        ended
+    }
+
+    async fn end(&mut self, condition: &Condition<'_>, cause: RevokeCause, now: Timestamp) -> Result<Ended, Error> {
+        const CODE: &str = "UPDATE authorization_code SET used_at = $1 WHERE used_at IS NULL AND ";
+        let at = (cause, now);
+        let mut ended = Ended::default();
+        if let Some(codes) = condition.codes {
+            let sql = format!("{CODE}{codes} RETURNING hash AS id");
+            ended.codes = self.end_where(sql, condition, at).await?.len() as u64;
+        }
+        let mut tokens = Vec::new();
+        if let Some(grants) = condition.grants {
+            // also of a grant that is over: a clock that goes back must not revive it (C-06)
+            let roots = self.end_where(format!("{GRANT}{grants} RETURNING id"), condition, at).await?;
+            let grants = self.end_below(&MADE_FROM_GRANT, roots, at).await?;
+            ended.grants = grants.len() as u64;
+            tokens = self.end_of(&OF_GRANT, &grants, at).await?;
+        }
+        if let Some(filter) = condition.tokens {
+            tokens.extend(self.end_where(format!("{TOKEN}{filter} RETURNING jti AS id"), condition, at).await?);
+        }
+        ended.tokens = self.end_below(&MADE_FROM_TOKEN, tokens, at).await?.len() as u64;
+        Ok(ended)
+    }
+
+    /// Runs a statement with the parameters of a condition; returns the keys of what it ended.
+    async fn end_where(
+        &mut self,
+        sql: String,
+        condition: &Condition<'_>,
+        (cause, now): (RevokeCause, Timestamp),
+    ) -> Result<Vec<Vec<u8>>, Error> {
+        let sql = sqlx::AssertSqlSafe(sql);
+        let [first, second, third] = condition.texts;
+        Ok(on!(self, c => sqlx::query_scalar::<_, Vec<u8>>(sql)
+            .bind(now.as_microsecond())
+            .bind(cause.as_str())
+            .bind(condition.id.as_bytes().as_slice())
+            .bind(first)
+            .bind(second)
+            .bind(third)
+            .bind(condition.before.as_microsecond())
+            .bind(first_key_after(now - LONGEST_LIFE))
+            .fetch_all(c).await)?)
+    }
+
+    /// Ends whatever names one of these in that column; returns the keys of what it ended.
+    async fn end_of(
+        &mut self,
+        below: &Below,
+        ids: &[Vec<u8>],
+        (cause, now): (RevokeCause, Timestamp),
+    ) -> Result<Vec<Vec<u8>>, Error> {
+        let Below { update, column, key } = below;
+        let mut ended = Vec::new();
+        for chunk in ids.chunks(CHUNK) {
+            let places: Vec<String> = (3..chunk.len() + 3).map(|place| format!("${place}")).collect();
+            let sql = format!("{update}{column} IN ({}) RETURNING {key}", places.join(", "));
+            let sql = sqlx::AssertSqlSafe(sql);
+            let found: Result<Vec<Vec<u8>>, sqlx::Error> = on!(self, c => {
+                let query = sqlx::query_scalar::<_, Vec<u8>>(sql).bind(now.as_microsecond()).bind(cause.as_str());
+                chunk.iter().fold(query, |query, id| query.bind(id.clone())).fetch_all(c).await
+            });
+            ended.extend(found?);
+        }
+        Ok(ended)
+    }
+
+    /// These and everything below them.
+    async fn end_below(
+        &mut self,
+        below: &Below,
+        roots: Vec<Vec<u8>>,
+        at: (RevokeCause, Timestamp),
+    ) -> Result<Vec<Vec<u8>>, Error> {
+        let mut all = roots.clone();
+        let mut level = roots;
+        while !level.is_empty() {
+            level = self.end_of(below, &level, at).await?;
+            all.extend(level.iter().cloned());
+        }
+        Ok(all)
     }
 }
 

@@ -33,6 +33,10 @@ impl Policy for Snapshot {
         let id = self.by_uri.get(uri).or_else(|| self.by_uri.get(&canonical(uri)))?;
         self.resource_servers.get(id)
     }
+
+    fn resource_servers(&self) -> impl Iterator<Item = &Arc<ResourceServerEntry>> {
+        self.resource_servers.values()
+    }
 }
 
 impl Snapshot {

@@ -9,8 +9,10 @@ use crate::domain::observer::DatabaseOperation;
 use crate::domain::secret::SecretHash;
 
 use super::Error;
+use super::grant::uuid;
+use super::issue::Lineage;
 use super::time::{optional, stamp};
-use super::tx::{Tx, on, row};
+use super::tx::{Connection, Tx, on, row};
 
 /// An access token that was issued; it is active until `expires_at` unless `revoked_at` is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,12 +26,19 @@ pub struct TokenRow {
     pub issued_at: Timestamp,
     pub expires_at: Timestamp,
     pub revoked_at: Option<Timestamp>,
+    pub lineage: Lineage,
 }
 
-const BY_JTI: &str = "SELECT jti, client_id, resource_server_id, subject, scope, issued_at, expires_at, revoked_at
-    FROM access_token WHERE jti = $1";
-const BY_HANDLE: &str = "SELECT jti, client_id, resource_server_id, subject, scope, issued_at, expires_at, revoked_at
-    FROM access_token WHERE handle = $1";
+macro_rules! select {
+    ($filter:literal) => {
+        concat!(
+            "SELECT jti, client_id, resource_server_id, subject, scope, issued_at, expires_at, revoked_at, grant_id,
+                parent_jti, jkt, auth_time, act, depth
+            FROM access_token WHERE ",
+            $filter
+        )
+    };
+}
 
 row!(StoredToken {
     jti: Vec<u8>,
@@ -40,6 +49,12 @@ row!(StoredToken {
     issued_at: i64,
     expires_at: i64,
     revoked_at: Option<i64>,
+    grant_id: Option<Vec<u8>>,
+    parent_jti: Option<Vec<u8>>,
+    jkt: Option<String>,
+    auth_time: Option<i64>,
+    act: Option<String>,
+    depth: Option<i64>,
 });
 
 impl StoredToken {
@@ -56,17 +71,35 @@ impl StoredToken {
             issued_at: stamp(self.issued_at, corrupt)?,
             expires_at: stamp(self.expires_at, corrupt)?,
             revoked_at: optional(self.revoked_at, corrupt)?,
+            lineage: Lineage {
+                grant_id: self.grant_id.map(|id| uuid(&id, "access_token")).transpose()?,
+                parent_jti: self.parent_jti.map(|id| uuid(&id, "access_token")).transpose()?,
+                jkt: self.jkt,
+                auth_time: optional(self.auth_time, corrupt)?,
+                act: self.act.map(|act| serde_json::from_str(&act).map_err(|_| corrupt())).transpose()?,
+                depth: self.depth,
+            },
         })
     }
 }
 
 impl Tx {
     pub async fn token(&mut self, jti: Uuid) -> Result<Option<TokenRow>, Error> {
-        self.token_where(BY_JTI, jti.as_bytes()).await
+        self.token_where(select!("jti = $1"), jti.as_bytes()).await
+    }
+
+    /// A token that another is about to be made from: it stays as it is until this transaction ends, so that whoever
+    /// ends it ends the other, too.
+    pub async fn token_to_use(&mut self, jti: Uuid) -> Result<Option<TokenRow>, Error> {
+        let sql = match self.connection {
+            Connection::Sqlite(_) => select!("jti = $1"),
+            Connection::Postgres(_) => select!("jti = $1 FOR SHARE"),
+        };
+        self.token_where(sql, jti.as_bytes()).await
     }
 
     pub async fn token_by_handle(&mut self, handle: &SecretHash) -> Result<Option<TokenRow>, Error> {
-        self.token_where(BY_HANDLE, handle.as_bytes()).await
+        self.token_where(select!("handle = $1"), handle.as_bytes()).await
     }
 
     async fn token_where(&mut self, sql: &'static str, key: &[u8]) -> Result<Option<TokenRow>, Error> {

@@ -61,8 +61,8 @@ pub(super) use on;
 
 /// A private row struct that reads from both engines, without the macros of sqlx.
 macro_rules! row {
-    ($name:ident { $($field:ident: $type:ty),* $(,)? }) => {
-        struct $name { $($field: $type),* }
+    ($visible:vis $name:ident { $($field:ident: $type:ty),* $(,)? }) => {
+        $visible struct $name { $($field: $type),* }
         $crate::store::tx::row!(@from sqlx::sqlite::SqliteRow, $name { $($field),* });
         $crate::store::tx::row!(@from sqlx::postgres::PgRow, $name { $($field),* });
     };

@@ -1,11 +1,13 @@
 //! The protocol over real HTTP, on a real database.
 
 mod authentication;
+mod code;
 mod database_away;
 pub mod harness;
 mod introspection;
 mod keys;
 mod metadata;
+pub mod person;
 mod policy;
 mod revocation;
 mod token;

@@ -22,10 +22,12 @@ pub async fn post(
         Ok(revocation) => {
             let mut response = (StatusCode::OK, respond::fresh(json!({}))).into_response();
             match revocation {
-                Revocation::Revoked { jti, tokens } => {
+                Revocation::Revoked { what, ended } => {
+                    let named = ended.tokens.min(1);
                     metrics.revocation(RevocationOutcome::Revoked);
-                    metrics.revoked(RevocationReason::Explicit, tokens);
-                    response.extensions_mut().insert(Told::Revoked { jti, tokens });
+                    metrics.revoked(RevocationReason::Explicit, named);
+                    metrics.revoked(RevocationReason::Cascade, ended.tokens - named);
+                    response.extensions_mut().insert(Told::Revoked { what, ended });
                 }
                 Revocation::Nothing => metrics.revocation(RevocationOutcome::NothingToRevoke),
             }

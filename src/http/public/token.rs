@@ -35,9 +35,13 @@ pub async fn post(
             response
         }
         Err(error) => {
-            timer.end(outcome(&error));
+            let outcome = outcome(&error);
+            timer.end(outcome);
             if let Some(reason) = error.refusal() {
                 metrics.denied(Some(grant), reason);
+            }
+            if let Error::Reused { reason, ended, .. } = &error {
+                metrics.reused(*reason, ended.tokens);
             }
             if matches!(error, Error::Limited { .. }) {
                 metrics.rate_limited(Endpoint::Token);
@@ -50,6 +54,8 @@ pub async fn post(
 const fn label(grant: Grant) -> metrics::Grant {
     match grant {
         Grant::ClientCredentials => metrics::Grant::ClientCredentials,
+        Grant::AuthorizationCode => metrics::Grant::AuthorizationCode,
+        Grant::RefreshToken => metrics::Grant::RefreshToken,
     }
 }
 

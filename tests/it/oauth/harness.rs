@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use holdfast::domain::clock::EntropyUnavailable;
@@ -55,6 +56,7 @@ impl StatusBoard for Empty {
 }
 
 pub struct Server {
+    pub server: AuthorizationServer,
     pub store: Store,
     pub identity: Identity,
     pub clock: Arc<HandClock>,
@@ -127,6 +129,7 @@ impl Setup {
             entropy: Arc::new(Random),
             failures_per_minute: self.failures_per_minute,
             max_waiting: 64,
+            refresh_grace: Duration::from_secs(30),
         })
         .await
         .unwrap();
@@ -156,12 +159,18 @@ impl Setup {
             health: health.clone(),
         };
         let public = public::router(public).unwrap();
-        let parts = admin::Parts { server, provisioner, board: Arc::new(Empty), metrics: page, health: health.clone() };
+        let parts = admin::Parts {
+            server: server.clone(),
+            provisioner,
+            board: Arc::new(Empty),
+            metrics: page,
+            health: health.clone(),
+        };
         let public = listen(public, &stop).await;
         let admin = listen(admin::router(parts).unwrap(), &stop).await;
         tokio::spawn(async move { leads.closed().await });
         let (http, stop) = (reqwest::Client::new(), stop.drop_guard());
-        Server { store, identity, clock, metrics, health, public, admin, http, directory, _stop: stop }
+        Server { server, store, identity, clock, metrics, health, public, admin, http, directory, _stop: stop }
     }
 }
 
@@ -233,6 +242,15 @@ pub fn credential(id: &str, secret: &str) -> Credential {
     }
 }
 
+/// A client that people use.
+fn person(method: &str, resources: Value) -> Spec {
+    client(json!({
+        "authenticationMethod": method, "grantTypes": ["authorization_code", "refresh_token"],
+        "redirectURIs": ["https://app.example.com/callback"], "resources": resources,
+        "tokens": {"refreshLifetimeSeconds": 86_400, "refreshIdleSeconds": 7200, "senderConstraint": "None"}
+    }))
+}
+
 /// The policy of every test.
 fn policy() -> BTreeMap<&'static str, Spec> {
     let resource = |name: &str, change| resource_server(&format!("https://{name}.example.com/mcp"), change);
@@ -257,12 +275,15 @@ fn policy() -> BTreeMap<&'static str, Spec> {
         ("keyed", client(json!({"authenticationMethod": "PrivateKeyJWT"}))),
         ("public", client(json!({"authenticationMethod": "None", "grantTypes": ["authorization_code"]}))),
         ("odd+id", client(json!({}))),
+        ("app", person("None", json!(["rs_billing"].map(attached)))),
+        ("app2", person("None", json!(["rs_billing"].map(attached)))),
+        ("portal", person("ClientSecretBasic", json!(["rs_billing", "rs_opaque", "rs_eddsa"].map(attached)))),
     ])
 }
 
 pub async fn seed(store: &Store) {
     let mut tx = store.write(&Actor::controller()).await.unwrap();
-    let with_secret = |id: &str| !["public", "keyed"].contains(&id) && !id.starts_with("rs_");
+    let with_secret = |id: &str| !["public", "keyed", "app", "app2"].contains(&id) && !id.starts_with("rs_");
     for (id, spec) in policy() {
         let owner = match spec.kind() {
             Kind::ResourceServer => OwnerKey::new(Kind::ResourceServer, "billing", id.replace("rs_", "")),

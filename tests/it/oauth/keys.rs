@@ -23,8 +23,17 @@ async fn again(server: &Server, sealer: Sealer) -> Result<AuthorizationServer, E
     let store = Store::open(&Options::new(format!("sqlite://{}", path.display())), Arc::new(Unobserved)).await.unwrap();
     let (clock, entropy) = (Arc::new(Stopped), Arc::new(Random));
     let issuer = super::harness::ISSUER.to_owned();
-    AuthorizationServer::new(Parts { store, sealer, issuer, clock, entropy, failures_per_minute: 9, max_waiting: 9 })
-        .await
+    AuthorizationServer::new(Parts {
+        store,
+        sealer,
+        issuer,
+        clock,
+        entropy,
+        failures_per_minute: 9,
+        max_waiting: 9,
+        refresh_grace: std::time::Duration::from_secs(30),
+    })
+    .await
 }
 
 async fn kids(store: &Store) -> Vec<String> {

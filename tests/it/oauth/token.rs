@@ -120,8 +120,6 @@ fn basic(id: &str) -> String {
 /// B-09
 #[rstest]
 #[case("password")]
-#[case("authorization_code")]
-#[case("refresh_token")]
 #[case("urn:ietf:params:oauth:grant-type:token-exchange")]
 #[case("urn:ietf:params:oauth:grant-type:jwt-bearer")]
 #[case("implicit")]

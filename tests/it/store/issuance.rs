@@ -181,12 +181,12 @@ async fn revocation_ends_what_it_names(#[case] engine: Engine) {
     }
     let mut tx = store.write(&Actor::controller()).await.unwrap();
     assert_eq!(tx.token_by_handle(&handle).await.unwrap().unwrap().jti, jti(3));
-    assert_eq!(tx.revoke(Revoke::Token(jti(2)), RevokeCause::Request, at(20)).await.unwrap(), 1);
-    assert_eq!(tx.revoke(Revoke::Token(jti(2)), RevokeCause::Request, at(21)).await.unwrap(), 0);
+    assert_eq!(tx.revoke(Revoke::Token(jti(2)), RevokeCause::Request, at(20)).await.unwrap().tokens, 1);
+    assert_eq!(tx.revoke(Revoke::Token(jti(2)), RevokeCause::Request, at(21)).await.unwrap().tokens, 0);
     let leak = Revoke::ClientBefore { client_id: "portal", before: at(11) };
-    assert_eq!(tx.revoke(leak, RevokeCause::SecretRevoked, at(22)).await.unwrap(), 1);
-    assert_eq!(tx.revoke(Revoke::ResourceServer("rs_2"), RevokeCause::Deleted, at(23)).await.unwrap(), 0);
-    assert_eq!(tx.revoke(Revoke::Client("portal"), RevokeCause::Suspended, at(24)).await.unwrap(), 2);
+    assert_eq!(tx.revoke(leak, RevokeCause::SecretRevoked, at(22)).await.unwrap().tokens, 1);
+    assert_eq!(tx.revoke(Revoke::ResourceServer("rs_2"), RevokeCause::Deleted, at(23)).await.unwrap().tokens, 0);
+    assert_eq!(tx.revoke(Revoke::Client("portal"), RevokeCause::Suspended, at(24)).await.unwrap().tokens, 2);
     assert_eq!(tx.token(jti(0)).await.unwrap().unwrap().revoked_at, Some(at(22)));
     assert_eq!(tx.token(jti(3)).await.unwrap().unwrap().revoked_at, Some(at(24)));
     tx.commit().await.unwrap();

@@ -1,0 +1,158 @@
+//! refresh_token (OAuth 2.1 §4.3): each is used once and has one successor; used again later it ends its family.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::domain::actor::Actor;
+use crate::domain::client::{ClientState, GrantType};
+use crate::domain::decide;
+use crate::domain::handle::Handle;
+use crate::domain::policy::{ClientEntry, Policy};
+use crate::domain::refusal::Refusal;
+use crate::domain::secret::SecretText;
+
+use crate::oauth::AuthorizationServer;
+use crate::oauth::client_auth::{Authenticated, Caller};
+use crate::oauth::credentials::Presented;
+use crate::oauth::error::Error;
+use crate::oauth::grant::start::{idle_until, last_moment};
+use crate::oauth::grant::{ATTEMPTS, Outcome};
+use crate::oauth::mint::Minting;
+use crate::oauth::request::{Grant, TokenRequest};
+use crate::oauth::token::{Issued, TokenResponse};
+use crate::store::{IssueOutcome, Lineage, RefreshRow, Revoke, RevokeCause, Tx};
+
+pub(in crate::oauth) async fn refresh(
+    server: &AuthorizationServer,
+    presented: &Presented,
+    mut authenticated: Authenticated,
+    request: &TokenRequest,
+) -> Result<Issued, Error> {
+    for _ in 0..ATTEMPTS {
+        let Caller::Client(client) = &authenticated.caller else { return Err(Refusal::InvalidClient.into()) };
+        let refuse = |reason| Error::of(reason, &client.id);
+        let text = request.refresh_token.as_deref();
+        let text = text.ok_or_else(|| refuse(Refusal::Malformed("refresh_token is missing")))?;
+        // `unauthorized_client` would make an SDK forget its registration over a suspension (C-07, RC-2)
+        if client.client.state == ClientState::Suspended {
+            return Err(refuse(Refusal::GrantRevoked));
+        }
+        if !client.client.grant_types.contains(&GrantType::RefreshToken) {
+            return Err(refuse(Refusal::GrantNotAllowed));
+        }
+        let token = Handle::RefreshToken.read(text).ok_or_else(|| refuse(Refusal::GrantUnknown))?;
+        let credential = authenticated.credential.as_deref();
+        let attempt = || attempt(server, client, credential, &token, request);
+        match server.inner.patience.hold(attempt).await?.settle(&client.id)? {
+            Ok(issued) => return Ok(issued),
+            Err(moved) => authenticated = server.settle(presented, &client.id, &moved).await?,
+        }
+    }
+    Err(Error::Unavailable(None))
+}
+
+/// How a refresh token is used.
+enum Use {
+    First,
+    /// Within the grace window: by the same client again, whose answer was lost or who asked twice at once (C-02).
+    Again,
+    /// Later: two parties have it.
+    Stolen,
+}
+
+async fn attempt(
+    server: &AuthorizationServer,
+    client: &ClientEntry,
+    credential: Option<&str>,
+    token: &SecretText,
+    request: &TokenRequest,
+) -> Result<Outcome, Error> {
+    let mut tx = server.inner.store.write(&Actor::recorded(format!("client:{}", client.id))).await?;
+    let now = server.inner.clock.now();
+    let Some(row) = tx.refresh_token_to_use(&token.hash()).await? else {
+        return Ok(Outcome::Refused(Refusal::GrantUnknown));
+    };
+    let end = row.grant.expires_at.min(last_moment(client, row.grant.created_at));
+    let used = match judge(&row, client, (now, end), server.inner.refresh_grace) {
+        Ok(Use::Stolen) => return reused(tx, &row, now).await,
+        Ok(used) => used,
+        Err(reason) => return Ok(Outcome::Refused(reason)),
+    };
+    let snapshot = server.inner.store.snapshot();
+    let target = snapshot.resource_server(&row.grant.resource_server_id);
+    let decided = decide::granted(client, target, &row.grant.scope, request.scope.as_deref(), None).and_then(|grant| {
+        decide::names_only(&request.resources, &grant.resource_server_id, &*snapshot).map(|()| grant)
+    });
+    let grant = match decided {
+        Ok(grant) => grant,
+        Err(reason) => return Ok(Outcome::Refused(reason)),
+    };
+    let successor = server.successor(token, row.grant.id);
+    if matches!(used, Use::First) {
+        let rotated = tx.use_refresh_token(&token.hash(), &successor.hash(), now).await?;
+        let added = tx.put_refresh_token(&successor.hash(), row.grant.id, now, idle_until(client, now, end)).await?;
+        if !rotated || !added {
+            return Ok(Outcome::Stale { resource_server_id: grant.resource_server_id });
+        }
+    }
+    let lineage = Lineage { grant_id: Some(row.grant.id), auth_time: row.grant.auth_time, ..Lineage::default() };
+    let minting = Minting {
+        grant: &grant,
+        subject: &row.grant.subject,
+        not_after: Some(end),
+        credential,
+        lineage: Some(&lineage),
+        claims: None,
+    };
+    let minted = server.mint(&minting)?;
+    if tx.issue(&minting.issuance(&minted), &lineage).await? == IssueOutcome::Stale {
+        return Ok(Outcome::Stale { resource_server_id: grant.resource_server_id });
+    }
+    tx.commit().await?;
+    Ok(Outcome::Issued(Box::new(Issued {
+        grant: Grant::RefreshToken,
+        client_id: client.id.clone(),
+        subject: row.grant.subject.clone(),
+        resource: grant.audience.clone(),
+        jti: minted.jti,
+        grant_id: Some(row.grant.id),
+        response: TokenResponse {
+            token_type: minting.token_type(),
+            expires_in: minted.lifetime(),
+            access_token: minted.text,
+            scope: minted.scope,
+            refresh_token: Some(successor),
+        },
+    })))
+}
+
+/// Whether the token may be used at all, and how that counts. The family of another client is left alone (C-03).
+fn judge(
+    row: &RefreshRow,
+    client: &ClientEntry,
+    (now, end): (Timestamp, Timestamp),
+    grace: SignedDuration,
+) -> Result<Use, Refusal> {
+    if row.grant.client_id != client.id {
+        return Err(Refusal::GrantOfAnother);
+    }
+    // an end is a mark and no time: no clock undoes it (C-06)
+    if row.grant.revoked_at.is_some() {
+        return Err(Refusal::GrantRevoked);
+    }
+    if now >= end {
+        return Err(Refusal::GrantExpired);
+    }
+    match row.used_at {
+        None if now >= row.idle_expires_at => Err(Refusal::GrantExpired),
+        None => Ok(Use::First),
+        Some(used) if now.duration_since(used).abs() <= grace => Ok(Use::Again),
+        Some(_) => Ok(Use::Stolen),
+    }
+}
+
+/// Ends the family, with every access token that came of it (RFC 9700 §4.14.2).
+async fn reused(mut tx: Tx, row: &RefreshRow, now: Timestamp) -> Result<Outcome, Error> {
+    let ended = tx.revoke(Revoke::Grant(row.grant.id), RevokeCause::RefreshReuse, now).await?;
+    tx.commit().await?;
+    Ok(Outcome::Reused { reason: Refusal::RefreshReused, grant_id: row.grant.id, ended })
+}

@@ -1,0 +1,154 @@
+//! The one place that makes access tokens (RFC 9068, or opaque), for every grant.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::AuthorizationServer;
+use super::error::Error;
+use crate::domain::clock::uuid_v7;
+use crate::domain::decide;
+use crate::domain::handle::Handle;
+use crate::domain::secret::SecretHash;
+use crate::store::{Issuance, Lineage};
+
+/// What a token is to say.
+pub(super) struct Minting<'a> {
+    pub grant: &'a decide::Grant,
+    pub subject: &'a str,
+    /// The token ends then at the latest, whatever its resource server says.
+    pub not_after: Option<Timestamp>,
+    /// The credential that authenticated the client.
+    pub credential: Option<&'a str>,
+    /// `None` of a token that a client asked for in its own name and that is bound to nothing.
+    pub lineage: Option<&'a Lineage>,
+    /// More claims, which may not be any of those above.
+    pub claims: Option<&'a Map<String, Value>>,
+}
+
+/// A token that is signed and not recorded yet.
+pub(super) struct Minted {
+    pub text: String,
+    pub jti: Uuid,
+    pub scope: String,
+    pub issued_at: Timestamp,
+    pub expires_at: Timestamp,
+    handle: Option<SecretHash>,
+}
+
+impl Minted {
+    /// `expires_in`, in seconds.
+    pub fn lifetime(&self) -> i64 {
+        self.expires_at.as_second() - self.issued_at.as_second()
+    }
+}
+
+/// RFC 9068 §2.2.
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: &'a str,
+    exp: i64,
+    iat: i64,
+    jti: &'a str,
+    client_id: &'a str,
+    scope: &'a str,
+    #[serde(flatten)]
+    more: Option<More<'a>>,
+}
+
+/// What the tokens of users, of keys and of exchanges say besides.
+#[derive(Serialize)]
+struct More<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<i64>,
+    /// RFC 9449 §6.1
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation<'a>>,
+    /// RFC 8693 §4.1
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<&'a Value>,
+    #[serde(flatten)]
+    claims: Option<&'a Map<String, Value>>,
+}
+
+/// The key that a token is bound to.
+#[derive(Serialize)]
+pub(super) struct Confirmation<'a> {
+    pub jkt: &'a str,
+}
+
+impl<'a> More<'a> {
+    fn of(minting: &Minting<'a>) -> Option<Self> {
+        let lineage = minting.lineage?;
+        Some(Self {
+            auth_time: lineage.auth_time.map(Timestamp::as_second),
+            cnf: lineage.jkt.as_deref().map(|jkt| Confirmation { jkt }),
+            act: lineage.act.as_ref(),
+            claims: minting.claims,
+        })
+    }
+}
+
+impl Minting<'_> {
+    /// The row of a token.
+    pub fn issuance(&self, minted: &Minted) -> Issuance {
+        Issuance {
+            jti: minted.jti,
+            handle: minted.handle,
+            client_id: self.grant.client_id.clone(),
+            client_revision: self.grant.client_revision,
+            resource_server_id: self.grant.resource_server_id.clone(),
+            resource_server_revision: self.grant.resource_server_revision,
+            subject: self.subject.to_owned(),
+            scope: minted.scope.clone(),
+            issued_at: minted.issued_at,
+            expires_at: minted.expires_at,
+            credential_id: self.credential.map(str::to_owned),
+        }
+    }
+
+    /// `token_type` (RFC 6749 §7.1, RFC 9449 §5).
+    pub fn token_type(&self) -> &'static str {
+        token_type(self.lineage.is_some_and(|lineage| lineage.jkt.is_some()))
+    }
+}
+
+/// `DPoP` of a token that is bound to a key.
+pub(super) const fn token_type(bound: bool) -> &'static str {
+    if bound { "DPoP" } else { "Bearer" }
+}
+
+impl AuthorizationServer {
+    /// Makes a token; it is nobody's until it is recorded, by the group commit or in the caller's transaction.
+    pub(super) fn mint(&self, minting: &Minting<'_>) -> Result<Minted, Error> {
+        let grant = minting.grant;
+        let now = self.inner.clock.now();
+        let jti = uuid_v7(now, &*self.inner.entropy)?;
+        let issued = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        let end = issued + SignedDuration::from_secs(grant.lifetime_seconds);
+        let expires_at = minting.not_after.map_or(end, |latest| end.min(latest));
+        let scope = grant.scope();
+        let (text, handle) = if grant.opaque {
+            let token = Handle::AccessToken.generate(&*self.inner.entropy)?;
+            (token.expose().to_owned(), Some(token.hash()))
+        } else {
+            let mut buffer = Uuid::encode_buffer();
+            let claims = Claims {
+                iss: &self.inner.issuer,
+                sub: minting.subject,
+                aud: &grant.audience,
+                exp: expires_at.as_second(),
+                iat: now.as_second(),
+                jti: jti.hyphenated().encode_lower(&mut buffer),
+                client_id: &grant.client_id,
+                scope: &scope,
+                more: More::of(minting),
+            };
+            (self.inner.keys.active(grant.algorithm)?.sign(&claims)?, None)
+        };
+        Ok(Minted { text, jti, scope, issued_at: now, expires_at, handle })
+    }
+}
