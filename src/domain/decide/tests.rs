@@ -89,6 +89,8 @@ fn a_token_is_seen_by_its_client_its_resource_and_who_acts_for_that() {
 }
 
 type Change = fn(&mut ClientEntry, &mut ResourceServerEntry);
+/// What is changed, what is asked for, what is allowed, and what comes of it.
+type Row = (Change, Option<&'static str>, Option<&'static [&'static str]>, Result<&'static str, Refusal>);
 
 fn user_asks(change: Change, scope: Option<&str>, allowed: Option<&[&str]>) -> Result<String, Refusal> {
     let policy = policy(|client, server| {
@@ -113,7 +115,7 @@ fn a_user_is_asked_for_no_more_than_everybody_allows() {
         dynamic("https://app.example/client.json", c);
         r.resource_server.dynamic_clients = "CIMD".into();
     };
-    let table: [(Change, Option<&str>, Option<&[&str]>, Result<&str, Refusal>); 16] = [
+    let table: [Row; 16] = [
         (both, None, None, Ok("invoices.read invoices.write")),
         (both, Some("invoices.write unknown offline_access"), None, Ok("invoices.write")),
         (both, Some("offline_access"), None, Ok("invoices.read invoices.write")),
@@ -177,7 +179,7 @@ fn client_credentials_are_for_managed_clients_alone() {
 #[test]
 fn what_was_granted_is_never_widened() {
     let keep: Change = |_, _| {};
-    let table: [(Change, Option<&str>, Option<&[&str]>, Result<&str, Refusal>); 8] = [
+    let table: [Row; 8] = [
         (keep, None, None, Ok("invoices.read invoices.write")),
         (keep, Some("invoices.read"), None, Ok("invoices.read")),
         (keep, Some("offline_access"), None, Ok("invoices.read invoices.write")),
