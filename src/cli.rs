@@ -6,6 +6,8 @@ mod crds;
 mod migrate;
 mod output;
 mod serve;
+mod session;
+mod user;
 mod version;
 
 use std::path::PathBuf;
@@ -65,6 +67,12 @@ enum Admin {
     /// Keys of the admin port
     #[command(subcommand)]
     Apikey(apikey::Arguments),
+    /// People who sign in
+    #[command(subcommand)]
+    User(Box<user::Arguments>),
+    /// Browsers that people have signed in with
+    #[command(subcommand)]
+    Session(session::Arguments),
 }
 
 /// Why a command did not end well: one line, and the exit code.
@@ -106,6 +114,10 @@ pub fn run() -> ExitCode {
         Command::Config(Config::Check) => load(settings, environment).map(|s| config_check::run(&s)),
         Command::Admin(Admin::Apikey(arguments)) => {
             load(settings, environment).and_then(|s| apikey::run(&s, &arguments))
+        }
+        Command::Admin(Admin::User(arguments)) => load(settings, environment).and_then(|s| user::run(&s, *arguments)),
+        Command::Admin(Admin::Session(arguments)) => {
+            load(settings, environment).and_then(|s| session::run(&s, &arguments))
         }
     };
     match done {

@@ -9,6 +9,7 @@ mod hasher;
 mod lockout;
 mod session;
 mod sign_in;
+mod tally;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub use self::error::Error;
 use self::hasher::Hasher;
 pub use self::session::{Device, Seen, Sweep};
 pub use self::sign_in::{Entered, Knock};
+use self::tally::Tally;
 use crate::domain::user::SessionEnd;
 use crate::domain::{Clock, Entropy, Observer};
 use crate::store::Store;
@@ -98,6 +100,7 @@ struct Inner {
     entropy: Arc<dyn Entropy>,
     observer: Option<Arc<dyn Observer>>,
     hasher: Hasher,
+    tally: Tally,
     rules: Rules,
 }
 
@@ -107,7 +110,12 @@ impl Identity {
     pub fn new(parts: Parts) -> Result<Self, Error> {
         let Parts { store, clock, entropy, observer, rules } = parts;
         let hasher = Hasher::new(rules.hashing, rules.max_waiting, Arc::clone(&entropy))?;
-        Ok(Self { inner: Arc::new(Inner { store, clock, entropy, observer, hasher, rules }) })
+        Ok(Self { inner: Arc::new(Inner { store, clock, entropy, observer, hasher, tally: Tally::default(), rules }) })
+    }
+
+    /// The fewest characters of a new password.
+    pub fn min_password_length(&self) -> usize {
+        self.inner.rules.min_password_length
     }
 
     fn session_ended(&self, reason: SessionEnd, sessions: u64) {

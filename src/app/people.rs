@@ -54,9 +54,11 @@ fn rules(settings: &Settings) -> Rules {
     }
 }
 
-/// Ends sessions that are past their time, also those that nobody asks for any more.
+/// Ends sessions that are past their time, also those that nobody asks for any more; once more at the end, so that what
+/// was refused until then is in the audit.
 pub async fn sweep(identity: Identity, stop: CancellationToken) {
     loop {
+        let last = stop.is_cancelled();
         match identity.sweep().await {
             Ok(swept) => {
                 for (reason, sessions) in swept {
@@ -65,8 +67,11 @@ pub async fn sweep(identity: Identity, stop: CancellationToken) {
             }
             Err(error) => tracing::warn!(event = "database_error", error = chain(&error), pool = "server"),
         }
+        if last {
+            return;
+        }
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => {}
             () = tokio::time::sleep(SWEEP) => {}
         }
     }

@@ -71,6 +71,7 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
     let admin = admin::Parts {
         server: server.clone(),
         provisioner,
+        identity: identity.clone(),
         board: door.board(),
         metrics: page.clone(),
         health: health.clone(),

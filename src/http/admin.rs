@@ -1,14 +1,17 @@
 //! The admin port: bearer API keys for everything below `/admin`, metrics and health for everybody who reaches it.
 
 mod authenticate;
+mod call;
 mod patch;
 mod resources;
+mod sessions;
+mod users;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRef;
-use axum::routing::{get, patch as on_patch};
+use axum::routing::{delete, get, patch as on_patch, post};
 
 use super::health::{self, Health};
 use super::metrics::MetricsPage;
@@ -17,6 +20,7 @@ use super::public::finish;
 use super::respond;
 use crate::domain::outcome::StatusBoard;
 use crate::domain::owner::Kind;
+use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::oauth::{AuthorizationServer, Error};
 use crate::provision::Provisioner;
@@ -26,6 +30,7 @@ use crate::provision::Provisioner;
 pub struct Parts {
     pub server: AuthorizationServer,
     pub provisioner: Provisioner,
+    pub identity: Identity,
     /// Where the last word on each object is looked up.
     pub board: Arc<dyn StatusBoard>,
     pub metrics: MetricsPage,
@@ -67,6 +72,14 @@ pub fn router(parts: Parts) -> Result<Router, Error> {
         .route("/admin/resources", get(resources::list))
         .route("/admin/clients/{id}", on_patch(patch::client))
         .route("/admin/resource-servers/{id}", on_patch(patch::resource_server))
+        .route("/admin/users", get(users::list).post(users::create))
+        .route("/admin/users/{id}", get(users::get).patch(users::update).delete(users::delete))
+        .route("/admin/users/{id}/password", post(users::password))
+        .route("/admin/users/{id}/disable", post(users::disable))
+        .route("/admin/users/{id}/enable", post(users::enable))
+        .route("/admin/users/{id}/force-logout", post(users::force_logout))
+        .route("/admin/sessions", get(sessions::list))
+        .route("/admin/sessions/{id}", delete(sessions::revoke))
         .with_state(parts)
         .merge(others)
         .method_not_allowed_fallback(respond::wrong_method)

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::public::{END_SESSION, LOGOUT, pages};
+use super::public::{END_SESSION, LOGOUT, PASSWORD, pages};
 use crate::domain::SessionEnd;
 use crate::metrics::{Method, Metrics, Route};
 use crate::oauth::{self, Ended, Grant, Issued, Revoked, path};
@@ -129,10 +129,13 @@ impl Observatory {
             path::JWKS => Route::Jwks,
             pages::LOGIN => Route::Login,
             LOGOUT => Route::Logout,
-            pages::ACCOUNT | END_SESSION => Route::Account,
+            pages::ACCOUNT | END_SESSION | PASSWORD => Route::Account,
             "/admin/resources" => Route::AdminResources,
             "/admin/clients/{id}" => Route::AdminClient,
             "/admin/resource-servers/{id}" => Route::AdminResourceServer,
+            "/admin/users" => Route::AdminUsers,
+            "/admin/sessions" | "/admin/sessions/{id}" => Route::AdminSessions,
+            user if user.starts_with("/admin/users/{id}") => Route::AdminUser,
             "/livez" => Route::Livez,
             "/ready" => Route::Ready,
             "/health" => Route::Health,

@@ -6,6 +6,7 @@ mod introspect;
 mod login;
 mod metadata;
 pub(super) mod pages;
+mod password;
 mod revoke;
 mod token;
 
@@ -61,6 +62,7 @@ impl FromRef<Shared> for Pages {
 }
 
 pub(super) use self::account::END_SESSION;
+pub(super) use self::password::PASSWORD;
 
 /// Where people sign out, below the issuer.
 pub(super) const LOGOUT: &str = "/logout";
@@ -128,6 +130,7 @@ fn people(base: &str) -> Router<Shared> {
         .route(&format!("{base}{}", pages::LOGIN), get(login::show).post(login::post))
         .route(&format!("{base}{LOGOUT}"), post(login::out))
         .route(&format!("{base}{}", pages::ACCOUNT), get(account::show))
+        .route(&format!("{base}{}", password::PASSWORD), get(password::show).post(password::post))
         .route(&format!("{base}{}", account::END_SESSION), post(account::end_session))
         .merge(pages::assets(base))
         .method_not_allowed_fallback(respond::wrong_method)

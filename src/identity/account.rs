@@ -2,11 +2,16 @@
 
 use std::net::IpAddr;
 
-use super::session::{new_cookie, plain};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::session::plain;
 use super::{Error, Identity};
+use crate::domain::audit::{AuditKind, Record};
+use crate::domain::handle::Handle;
 use crate::domain::user::{Account, AccountRole, Email, SessionEnd, SignedIn, check_password, new_user_id};
 use crate::domain::{Actor, SecretText};
-use crate::store::{EndSessions, Tx};
+use crate::store::{EndSessions, Revoke, RevokeCause, Tx};
 
 /// Somebody who is to have an account.
 #[derive(Debug)]
@@ -33,13 +38,41 @@ pub struct Change<'a> {
     pub new: &'a SecretText,
     /// The cookie of this browser, which another one replaces.
     pub cookie: &'a SecretText,
+    /// Whether every application is disconnected too.
+    pub disconnect: bool,
     pub source: IpAddr,
     pub user_agent: &'a str,
 }
 
-/// Who people's own transactions say they are.
+/// Who transactions are made by that nobody has asked for by name.
 pub(super) fn actor() -> Actor {
-    Actor::recorded("identity")
+    Actor::recorded("server")
+}
+
+/// A person, as the maker of a transaction.
+pub(super) fn person(user_id: &str) -> Actor {
+    Actor::recorded(format!("user:{user_id}"))
+}
+
+/// What happened to an account, and by whom.
+pub(super) struct Event<'a> {
+    pub kind: AuditKind,
+    pub by: &'a Actor,
+    pub user_id: &'a str,
+    pub source: Option<IpAddr>,
+    pub detail: Value,
+}
+
+impl Event<'_> {
+    pub async fn write(self, tx: &mut Tx, at: Timestamp) -> Result<(), Error> {
+        let Self { kind, by, user_id, source, detail } = self;
+        let record = Record { user_id: Some(user_id), source, detail, ..Record::new(at, by.clone()) };
+        Ok(tx.audit(kind, &record).await?)
+    }
+}
+
+fn by_admin<'a>(kind: AuditKind, by: &'a Actor, user_id: &'a str, detail: Value) -> Event<'a> {
+    Event { kind, by, user_id, source: None, detail }
 }
 
 impl Identity {
@@ -60,6 +93,8 @@ impl Identity {
         };
         let mut tx = self.inner.store.write(actor).await?;
         tx.insert_account(&account, Some(&hash)).await?;
+        let detail = json!({"role": account.role.as_str()});
+        by_admin(AuditKind::UserCreated, actor, &account.id, detail).write(&mut tx, now).await?;
         tx.commit().await?;
         Ok(account)
     }
@@ -89,10 +124,15 @@ impl Identity {
     pub async fn update(&self, user_id: &str, update: Update, actor: &Actor) -> Result<Account, Error> {
         let mut tx = self.inner.store.write(actor).await?;
         let mut account = tx.account(user_id).await?.ok_or(Error::UnknownAccount)?;
+        let fields =
+            [("email", update.email.is_some()), ("name", update.name.is_some()), ("role", update.role.is_some())];
+        let fields: Vec<&str> = fields.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
         account.email = update.email.unwrap_or(account.email);
         account.name = update.name.unwrap_or(account.name);
         account.role = update.role.unwrap_or(account.role);
         tx.update_account(&account).await?;
+        let detail = json!({"fields": fields, "role": account.role.as_str()});
+        by_admin(AuditKind::UserUpdated, actor, user_id, detail).write(&mut tx, self.inner.clock.now()).await?;
         tx.commit().await?;
         Ok(account)
     }
@@ -106,10 +146,14 @@ impl Identity {
         self.check(password, &account.email, &account.name)?;
         let hash = self.inner.hasher.hash(password).await?;
         let mut tx = self.inner.store.write(actor).await?;
-        if !tx.set_password(user_id, &hash, self.inner.clock.now()).await? {
+        let now = self.inner.clock.now();
+        if !tx.set_password(user_id, &hash, now).await? {
             return Err(Error::UnknownAccount);
         }
-        self.end_everything(tx, user_id, SessionEnd::RevokedRemotely).await.map(drop)
+        by_admin(AuditKind::UserPasswordChanged, actor, user_id, Value::Null).write(&mut tx, now).await?;
+        self.end_everything(tx, (user_id, actor), SessionEnd::RevokedRemotely, RevokeCause::PasswordChanged)
+            .await
+            .map(drop)
     }
 
     /// Sets the own password; every other session ends, and this one goes on under the cookie that is returned.
@@ -123,8 +167,9 @@ impl Identity {
         let admitted = self.verify(account.email.as_str(), change.old, change.source).await?;
         let hash = self.inner.hasher.hash(change.new).await?;
         let now = self.inner.clock.now();
-        let cookie = new_cookie(&*self.inner.entropy)?;
-        let mut tx = self.inner.store.write(&actor()).await?;
+        let cookie = Handle::LoginSession.generate(&*self.inner.entropy)?;
+        let by = person(user_id);
+        let mut tx = self.inner.store.write(&by).await?;
         let held = tx.hold_password(user_id, admitted.hash().unwrap_or_default()).await?;
         let session = tx.session_by_hash(&change.cookie.hash()).await?.filter(|session| session.id == *session_id);
         let (true, Some(mut session)) = (held, session) else { return Err(Error::Mismatch) };
@@ -138,6 +183,16 @@ impl Identity {
         }
         let others = EndSessions::Others { user_id, keep: session_id };
         let ended = tx.end_sessions(others, SessionEnd::RevokedRemotely, now, self.counts()).await?;
+        if change.disconnect {
+            tx.revoke(Revoke::Subject(user_id), RevokeCause::PasswordChanged, now).await?;
+        } else {
+            for session in &ended {
+                tx.revoke(Revoke::Session(session), RevokeCause::SessionEnded, now).await?;
+            }
+        }
+        let detail = json!({"sessions_ended": ended.len(), "disconnected": change.disconnect});
+        let kind = AuditKind::UserPasswordChanged;
+        Event { kind, by: &by, user_id, source: Some(change.source), detail }.write(&mut tx, now).await?;
         tx.commit().await?;
         self.session_ended(SessionEnd::RevokedRemotely, ended.len() as u64);
         Ok(cookie)
@@ -149,10 +204,13 @@ impl Identity {
     /// No such account, or the database is away.
     pub async fn disable(&self, user_id: &str, actor: &Actor) -> Result<bool, Error> {
         let mut tx = self.inner.store.write(actor).await?;
-        if !tx.set_disabled(user_id, Some(self.inner.clock.now())).await? {
+        let now = self.inner.clock.now();
+        if !tx.set_disabled(user_id, Some(now)).await? {
             return tx.account(user_id).await?.map(|_| false).ok_or(Error::UnknownAccount);
         }
-        self.end_everything(tx, user_id, SessionEnd::AccountInactive).await?;
+        by_admin(AuditKind::UserDisabled, actor, user_id, Value::Null).write(&mut tx, now).await?;
+        let (reason, cause) = (SessionEnd::AccountInactive, RevokeCause::UserDisabled);
+        self.end_everything(tx, (user_id, actor), reason, cause).await?;
         Ok(true)
     }
 
@@ -165,6 +223,7 @@ impl Identity {
         if !tx.set_disabled(user_id, None).await? {
             return tx.account(user_id).await?.map(|_| false).ok_or(Error::UnknownAccount);
         }
+        by_admin(AuditKind::UserEnabled, actor, user_id, Value::Null).write(&mut tx, self.inner.clock.now()).await?;
         tx.commit().await?;
         Ok(true)
     }
@@ -176,7 +235,7 @@ impl Identity {
     pub async fn force_logout(&self, user_id: &str, actor: &Actor) -> Result<u64, Error> {
         let mut tx = self.inner.store.write(actor).await?;
         tx.account(user_id).await?.ok_or(Error::UnknownAccount)?;
-        self.end_everything(tx, user_id, SessionEnd::RevokedRemotely).await
+        self.end_everything(tx, (user_id, actor), SessionEnd::RevokedRemotely, RevokeCause::Administrator).await
     }
 
     /// Removes a person, with everything that this person has.
@@ -192,15 +251,27 @@ impl Identity {
         }
         let reason = SessionEnd::AccountInactive;
         let ended = tx.end_sessions(EndSessions::OfUser(user_id), reason, now, self.counts()).await?.len() as u64;
+        tx.revoke(Revoke::Subject(user_id), RevokeCause::Deleted, now).await?;
+        tx.delete_consents_of(user_id).await?;
         tx.delete_account(user_id).await?;
+        by_admin(AuditKind::UserDeleted, actor, user_id, Value::Null).write(&mut tx, now).await?;
         tx.commit().await?;
         self.session_ended(reason, ended);
         Ok(())
     }
 
-    async fn end_everything(&self, mut tx: Tx, user_id: &str, reason: SessionEnd) -> Result<u64, Error> {
+    async fn end_everything(
+        &self,
+        mut tx: Tx,
+        (user_id, by): (&str, &Actor),
+        reason: SessionEnd,
+        cause: RevokeCause,
+    ) -> Result<u64, Error> {
         let now = self.inner.clock.now();
         let ended = tx.end_sessions(EndSessions::OfUser(user_id), reason, now, self.counts()).await?.len() as u64;
+        tx.revoke(Revoke::Subject(user_id), cause, now).await?;
+        let detail = json!({"reason": reason.as_str(), "sessions": ended});
+        by_admin(AuditKind::SessionEnded, by, user_id, detail).write(&mut tx, now).await?;
         tx.commit().await?;
         self.session_ended(reason, ended);
         Ok(ended)

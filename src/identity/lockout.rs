@@ -50,6 +50,7 @@ impl Identity {
         }
         for attempt in &counted {
             if let Some(until) = tx.count_failure(attempt, now).await? {
+                self.inner.tally.add(true, &network, person.as_ref().map(|person| person.user_id.as_str()));
                 return Err(Error::Locked { retry_after: wait(now, until) });
             }
         }

@@ -3,21 +3,19 @@
 use std::net::IpAddr;
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::account::{Event, actor, person};
 use super::lockout::network;
+use super::tally::Taken;
 use super::{Error, Fingerprint, Identity};
-use crate::domain::clock::EntropyUnavailable;
+use crate::domain::audit::AuditKind;
+use crate::domain::handle::Handle;
 use crate::domain::user::{Account, SessionEnd, SignedIn, is_invisible};
-use crate::domain::{Entropy, SecretHash, SecretText};
-use crate::store::{EndSessions, LoginSession};
+use crate::domain::{Actor, SecretHash, SecretText};
+use crate::store::{EndSessions, LoginSession, Revoke, RevokeCause};
 
-/// Tells a session cookie from every other random text.
-const SESSION: &str = "hfls_";
-/// And a cookie that ties forms and transactions to a browser.
-const BINDING: &str = "hfbb_";
-/// 32 bytes in base64url.
-const RANDOM: usize = 43;
 /// That a session is in use is written no more often than this.
 const TOUCH: SignedDuration = SignedDuration::from_secs(60);
 /// Longer names of browsers are cut.
@@ -72,12 +70,12 @@ impl Identity {
     /// # Errors
     /// When the random source fails.
     pub fn new_binding(&self) -> Result<SecretText, Error> {
-        Ok(new(BINDING, &*self.inner.entropy)?)
+        Ok(Handle::BrowserBinding.generate(&*self.inner.entropy)?)
     }
 
     /// The text as such a value, when it has that form.
     pub fn read_binding(&self, text: &str) -> Option<SecretText> {
-        read(BINDING, text)
+        Handle::BrowserBinding.read(text)
     }
 
     /// Whose cookie this is. A session that is past its time, comes from another browser, or belongs to somebody who may
@@ -86,7 +84,7 @@ impl Identity {
     /// # Errors
     /// When the database is away.
     pub async fn who(&self, cookie: Option<&str>, user_agent: &str, source: IpAddr) -> Result<Seen, Error> {
-        let Some(cookie) = cookie.and_then(|text| read(SESSION, text)) else { return Ok(Seen::Nobody) };
+        let Some(cookie) = cookie.and_then(|text| Handle::LoginSession.read(text)) else { return Ok(Seen::Nobody) };
         let now = self.inner.clock.now();
         let mut tx = self.inner.store.read().await?;
         let Some(session) = tx.session_by_hash(&cookie.hash()).await? else { return Ok(Seen::Nobody) };
@@ -105,11 +103,11 @@ impl Identity {
             Some(_) => self.end_of(&session, now),
         };
         if let Some(reason) = over {
-            self.end(EndSessions::One(&session.id), reason).await?;
+            self.end_late(&session, reason).await?;
             return Ok(Seen::Over);
         }
         if now.duration_since(session.last_seen_at) >= TOUCH {
-            let mut tx = self.inner.store.write(&super::account::actor()).await?;
+            let mut tx = self.inner.store.write(&actor()).await?;
             tx.touch_session(&session.id, now).await?;
             tx.commit().await?;
         }
@@ -129,37 +127,54 @@ impl Identity {
         }
     }
 
-    /// Ends sessions without ending what they began; says how many.
-    pub(super) async fn end(&self, which: EndSessions<'_>, reason: SessionEnd) -> Result<u64, Error> {
-        let mut tx = self.inner.store.write(&super::account::actor()).await?;
-        let ended = tx.end_sessions(which, reason, self.inner.clock.now(), self.counts()).await?.len() as u64;
+    /// Ends a session that should have ended before. What it began goes on: nobody has asked for its end.
+    async fn end_late(&self, session: &LoginSession, reason: SessionEnd) -> Result<(), Error> {
+        let now = self.inner.clock.now();
+        let mut tx = self.inner.store.write(&actor()).await?;
+        if tx.end_sessions(EndSessions::One(&session.id), reason, now, self.counts()).await?.is_empty() {
+            return Ok(());
+        }
+        over(reason, &actor(), &session.user_id, &session.id).write(&mut tx, now).await?;
         tx.commit().await?;
-        self.session_ended(reason, ended);
-        Ok(ended)
+        self.session_ended(reason, 1);
+        Ok(())
     }
 
-    /// Signs a browser out, and ends what its session began.
+    /// Signs a browser out, and ends what its session began (IV-3).
     ///
     /// # Errors
     /// When the database is away.
     pub async fn sign_out(&self, signed_in: &SignedIn) -> Result<(), Error> {
-        self.end_session(&signed_in.user_id, &signed_in.session_id, SessionEnd::Logout).await.map(drop)
+        let by = person(&signed_in.user_id);
+        self.end_session(Some(&signed_in.user_id), &signed_in.session_id, SessionEnd::Logout, &by).await.map(drop)
     }
 
-    /// Ends a session of a person, and what it began; false when there was none that lived.
+    /// Ends a session, of this person if one is named, and what it began. Whose it was; `None` when there was none that
+    /// lived.
     ///
     /// # Errors
     /// When the database is away.
-    pub async fn end_session(&self, user_id: &str, session_id: &str, reason: SessionEnd) -> Result<bool, Error> {
+    pub async fn end_session(
+        &self,
+        of: Option<&str>,
+        session_id: &str,
+        reason: SessionEnd,
+        by: &Actor,
+    ) -> Result<Option<String>, Error> {
         let now = self.inner.clock.now();
-        let mut tx = self.inner.store.write(&super::account::actor()).await?;
-        let theirs = tx.session(session_id).await?.is_some_and(|session| session.user_id == user_id);
-        if !theirs || tx.end_sessions(EndSessions::One(session_id), reason, now, self.counts()).await?.is_empty() {
-            return Ok(false);
+        let mut tx = self.inner.store.write(by).await?;
+        let session = tx.session(session_id).await?;
+        let Some(session) = session.filter(|session| of.is_none_or(|user| user == session.user_id)) else {
+            return Ok(None);
+        };
+        if tx.end_sessions(EndSessions::One(session_id), reason, now, self.counts()).await?.is_empty() {
+            return Ok(None);
         }
+        tx.revoke(Revoke::Session(session_id), RevokeCause::SessionEnded, now).await?;
+        over(reason, by, &session.user_id, session_id).write(&mut tx, now).await?;
         tx.commit().await?;
         self.session_ended(reason, 1);
-        Ok(true)
+        Ok(Some(session.user_id))
     }
 
     /// The devices of one person, or all; the latest used first.
@@ -173,37 +188,49 @@ impl Identity {
         Ok(live.map(Device::from).collect())
     }
 
-    /// Ends what is past its time, and counts what was ended by commands beside the server. Any replica may, at any
-    /// time: each end is counted by one.
+    /// Ends what is past its time, counts what was ended by commands beside the server, forgets failures of windows
+    /// that are over, and writes the sums of refused logins into the audit. Any replica may, at any time: each end is
+    /// counted by one.
     ///
     /// # Errors
     /// When the database is away.
     pub async fn sweep(&self) -> Result<Sweep, Error> {
-        let now = self.inner.clock.now();
-        let mut tx = self.inner.store.write(&super::account::actor()).await?;
-        let mut swept: Sweep = tx.end_expired_sessions(now, now - self.inner.rules.idle).await?.to_vec();
-        swept.extend(tx.take_uncounted_ends().await?.into_iter().map(|reason| (reason, 1)));
-        tx.commit().await?;
-        swept.retain(|(_, sessions)| *sessions > 0);
-        for (reason, sessions) in &swept {
-            self.session_ended(*reason, *sessions);
+        let taken = self.inner.tally.take();
+        let swept = self.swept(&taken).await;
+        match &swept {
+            Ok(swept) => swept.iter().for_each(|(reason, sessions)| self.session_ended(*reason, *sessions)),
+            Err(_) => self.inner.tally.put_back(taken),
         }
+        swept
+    }
+
+    async fn swept(&self, refused: &Taken) -> Result<Sweep, Error> {
+        let (now, rules) = (self.inner.clock.now(), &self.inner.rules);
+        let (idle_since, window) = (now - rules.idle, now - rules.failure_window);
+        let mut swept = Sweep::new();
+        let due = self.inner.store.read().await?.is_sweep_due(now, idle_since, window).await?;
+        if !due && refused.is_empty() {
+            return Ok(swept);
+        }
+        let mut tx = self.inner.store.write(&actor()).await?;
+        for (reason, ended) in tx.end_expired_sessions(now, idle_since).await? {
+            for (session_id, user_id) in &ended {
+                over(reason, &actor(), user_id, session_id).write(&mut tx, now).await?;
+            }
+            swept.push((reason, ended.len() as u64));
+        }
+        swept.extend(tx.take_uncounted_ends().await?.into_iter().map(|reason| (reason, 1)));
+        swept.retain(|(_, sessions)| *sessions > 0);
+        tx.forget_failures_before(window).await?;
+        refused.write(&mut tx, now).await?;
+        tx.commit().await?;
         Ok(swept)
     }
 }
 
-/// A new cookie.
-pub(super) fn new_cookie(entropy: &dyn Entropy) -> Result<SecretText, EntropyUnavailable> {
-    new(SESSION, entropy)
-}
-
-fn new(prefix: &str, entropy: &dyn Entropy) -> Result<SecretText, EntropyUnavailable> {
-    Ok(SecretText::new([prefix, SecretText::generate(entropy)?.expose()].concat()))
-}
-
-/// The text as a cookie of that kind, when it has that form.
-fn read(prefix: &str, text: &str) -> Option<SecretText> {
-    text.strip_prefix(prefix).filter(|random| random.len() == RANDOM).map(|_| SecretText::new(text))
+fn over<'a>(reason: SessionEnd, by: &'a Actor, user_id: &'a str, session_id: &str) -> Event<'a> {
+    let kind = if reason == SessionEnd::Logout { AuditKind::Logout } else { AuditKind::SessionEnded };
+    Event { kind, by, user_id, source: None, detail: json!({"reason": reason.as_str(), "session": session_id}) }
 }
 
 /// What must stay the same. Browsers change their version numbers under a living session, so numbers do not count.
@@ -238,17 +265,6 @@ mod tests {
         assert_eq!(both("192.0.2.1"), both("192.0.2.99"));
         assert_ne!(both("192.0.2.1"), both("198.51.100.1"));
         assert_eq!(fingerprint(Fingerprint::None, "a", here), fingerprint(Fingerprint::None, "b", here));
-    }
-
-    ///
-    #[test]
-    fn only_a_session_cookie_reads_as_one() {
-        let cookie = new_cookie(&crate::app::system::SystemEntropy).unwrap();
-        assert!(read(SESSION, cookie.expose()).is_some());
-        for other in ["", "hfat_", BINDING] {
-            assert!(read(SESSION, &format!("{other}{}", "a".repeat(RANDOM))).is_none());
-        }
-        assert!(read(SESSION, &format!("{}x", cookie.expose())).is_none());
     }
 
     /// Y-06

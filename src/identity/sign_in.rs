@@ -2,11 +2,16 @@
 
 use std::net::IpAddr;
 
+use serde_json::json;
+
+use super::account::{Event, person};
 use super::lockout::{Admitted, network};
 use super::session::fingerprint;
 use super::{Error, Identity};
 use crate::domain::SecretText;
+use crate::domain::audit::AuditKind;
 use crate::domain::clock::uuid_v7;
+use crate::domain::handle::Handle;
 use crate::domain::user::{MAX_PASSWORD, SessionEnd, SignedIn};
 use crate::store::{EndSessions, LoginSession, Tx};
 
@@ -40,14 +45,19 @@ impl Identity {
     /// or the database is away.
     pub async fn sign_in(&self, knock: &Knock<'_>) -> Result<Entered, Error> {
         let admitted = self.verify(knock.email, knock.password, knock.source).await?;
-        let (Some(person), Some(hash)) = (&admitted.person, admitted.hash()) else { return Err(Error::Mismatch) };
-        let mut tx = self.inner.store.write(&super::account::actor()).await?;
+        let (Some(known), Some(hash)) = (&admitted.person, admitted.hash()) else { return Err(Error::Mismatch) };
+        let by = person(&known.user_id);
+        let mut tx = self.inner.store.write(&by).await?;
         // what was compared a moment ago must still hold now
-        if !tx.hold_password(&person.user_id, hash).await? {
+        if !tx.hold_password(&known.user_id, hash).await? {
             return Err(Error::Mismatch);
         }
         self.pardon(&mut tx, &admitted).await?;
-        let (entered, replaced) = self.enter(&mut tx, &person.user_id, knock).await?;
+        let (entered, replaced) = self.enter(&mut tx, &known.user_id, knock).await?;
+        let detail = json!({"method": "password", "session": entered.signed_in.session_id, "renewed": entered.renewed});
+        let (kind, source) = (AuditKind::LoginSucceeded, Some(knock.source));
+        let event = Event { kind, by: &by, user_id: &known.user_id, source, detail };
+        event.write(&mut tx, self.inner.clock.now()).await?;
         tx.commit().await?;
         if let Some(reason) = replaced {
             self.session_ended(reason, 1);
@@ -71,7 +81,11 @@ impl Identity {
         let shown = if looked_at { password } else { &none };
         match self.inner.hasher.verify(shown, admitted.hash()).await {
             Ok(true) if looked_at => Ok(admitted),
-            Ok(_) => Err(Error::Mismatch),
+            Ok(_) => {
+                let user_id = admitted.person.as_ref().map(|person| person.user_id.as_str());
+                self.inner.tally.add(false, &network(source), user_id);
+                Err(Error::Mismatch)
+            }
             Err(error) => {
                 self.withdraw(&admitted).await?;
                 Err(error)
@@ -87,7 +101,7 @@ impl Identity {
         knock: &Knock<'_>,
     ) -> Result<(Entered, Option<SessionEnd>), Error> {
         let now = self.inner.clock.now();
-        let cookie = super::session::new_cookie(&*self.inner.entropy)?;
+        let cookie = Handle::LoginSession.generate(&*self.inner.entropy)?;
         let mut session = LoginSession {
             id: String::new(),
             user_id: user_id.to_owned(),

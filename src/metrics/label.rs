@@ -69,11 +69,14 @@ label! {
 }
 label! {
     /// What the admin API works on.
-    Entity { Client = "client", ResourceServer = "resource_server", Resource = "resource" }
+    Entity {
+        Client = "client", ResourceServer = "resource_server", Resource = "resource", User = "user",
+        Session = "session",
+    }
 }
 label! {
     /// What the admin API did with it.
-    Operation { List = "list", Update = "update" }
+    Operation { List = "list", Get = "get", Create = "create", Update = "update", Delete = "delete" }
 }
 label! {
     /// Success or not.
@@ -131,6 +134,9 @@ label! {
         AdminResources = "/admin/resources",
         AdminClient = "/admin/clients/{id}",
         AdminResourceServer = "/admin/resource-servers/{id}",
+        AdminUsers = "/admin/users",
+        AdminUser = "/admin/users/{id}",
+        AdminSessions = "/admin/sessions",
         Metrics = "/metrics",
         Livez = "/livez",
         Ready = "/ready",

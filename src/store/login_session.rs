@@ -65,6 +65,8 @@ impl SessionRow {
     }
 }
 
+row!(EndedRow { id: String, user_id: String });
+
 /// Which sessions end together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndSessions<'a> {
@@ -181,27 +183,52 @@ impl Tx {
             .fetch_all(c).await)?)
     }
 
-    /// Ends what nobody has used since `idle_since`, and what is past its time; says how many of each.
+    /// Ends what nobody has used since `idle_since`, and what is past its time; says which, with whose they were. The
+    /// caller tells the metrics.
     pub async fn end_expired_sessions(
         &mut self,
         now: Timestamp,
         idle_since: Timestamp,
-    ) -> Result<[(SessionEnd, u64); 2], Error> {
-        let end = |filter: &str| {
-            sqlx::AssertSqlSafe(format!(
-                "UPDATE login_session SET ended_at = $1, end_reason = $2, counted = 1
-                WHERE ended_at IS NULL AND {filter}"
-            ))
-        };
-        let mut ended = [(SessionEnd::AbsoluteTimeout, 0), (SessionEnd::IdleTimeout, 0)];
-        let filters = [("expires_at <= $3", now), ("last_seen_at <= $3", idle_since)];
-        for ((reason, count), (filter, moment)) in ended.iter_mut().zip(filters) {
-            let sql = end(filter);
-            *count = on!(self, c => sqlx::query(sql)
+    ) -> Result<Vec<(SessionEnd, Vec<(String, String)>)>, Error> {
+        let absolute = "UPDATE login_session SET ended_at = $1, end_reason = $2, counted = 1
+            WHERE ended_at IS NULL AND expires_at <= $3 RETURNING id, user_id";
+        let idle = "UPDATE login_session SET ended_at = $1, end_reason = $2, counted = 1
+            WHERE ended_at IS NULL AND last_seen_at <= $3 RETURNING id, user_id";
+        let mut ended = Vec::new();
+        for (reason, sql, moment) in
+            [(SessionEnd::AbsoluteTimeout, absolute, now), (SessionEnd::IdleTimeout, idle, idle_since)]
+        {
+            let rows = on!(self, c => sqlx::query_as::<_, EndedRow>(sql)
                 .bind(now.as_microsecond()).bind(reason.as_str()).bind(moment.as_microsecond())
-                .execute(c).await.map(|done| done.rows_affected()))?;
+                .fetch_all(c).await)?;
+            ended.push((reason, rows.into_iter().map(|row| (row.id, row.user_id)).collect()));
         }
         Ok(ended)
+    }
+
+    /// Whether a look at all sessions and failures would change anything.
+    pub async fn is_sweep_due(
+        &mut self,
+        now: Timestamp,
+        idle_since: Timestamp,
+        window: Timestamp,
+    ) -> Result<bool, Error> {
+        let due = [
+            (
+                "SELECT 1 FROM login_session WHERE ended_at IS NULL AND (expires_at <= $1 OR last_seen_at <= $2) LIMIT 1",
+                idle_since,
+            ),
+            ("SELECT 1 FROM login_session WHERE ended_at IS NOT NULL AND counted = 0 AND $1 <> $2 LIMIT 1", idle_since),
+            ("SELECT 1 FROM login_failure WHERE since < $2 AND $1 <> $2 LIMIT 1", window),
+        ];
+        for (sql, moment) in due {
+            let found = on!(self, c => sqlx::query_scalar::<_, i32>(sql)
+                .bind(now.as_microsecond()).bind(moment.as_microsecond()).fetch_optional(c).await)?;
+            if found.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Takes the ends that no server has counted yet, so that each is counted once.

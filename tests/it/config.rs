@@ -107,6 +107,14 @@ fn variables_in_the_file_are_replaced() {
 #[case("database: {url: 'mysql://h/d'}", "database.url: expected sqlite:///path/file.db or postgres://host/name")]
 #[case("database: {url: 'sqlite://'}", "database.url: names no database")]
 #[case("database: {wait: 2h}", "database.wait: expected at most 1h")]
+#[case("login: {hashing: 0}", "login.hashing: expected 1 to 64")]
+#[case("login: {min_password_length: 7}", "login.min_password_length: expected 8 to 128")]
+#[case("login: {failure_window: 30s}", "login.failure_window: expected 1m to 24h")]
+#[case("sessions: {idle_timeout: 5s}", "sessions.idle_timeout: expected 1m to 2160h")]
+#[case(
+    "sessions: {fingerprint: face}",
+    "sessions.fingerprint in the file FILE: face is not one of browser, browser_and_network"
+)]
 #[case("tokens: {max_waiting: 0}", "tokens.max_waiting: expected 1 to 65536")]
 #[case("tokens: {default_lifetime_seconds: 59}", "tokens.default_lifetime_seconds: expected 60 to 3600")]
 #[case("metrics: {path: metrics}", "metrics.path: expected a path such as /metrics")]

@@ -46,7 +46,8 @@ fn every_test_that_the_ledger_names_exists() {
 
 #[test]
 fn every_local_link_of_the_documents_leads_somewhere() {
-    for document in ["README.md", "CHANGELOG.md", "docs/ledger.md", "docs/runbooks.md"] {
+    for document in ["README.md", "CHANGELOG.md", "docs/ledger.md", "docs/runbooks.md", "docs/authorization-server.md"]
+    {
         let text = fs::read_to_string(root().join(document)).unwrap();
         let folder = root().join(document).parent().unwrap().to_owned();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {

@@ -1,6 +1,8 @@
 //! What tests of several rooms share.
 
 #[allow(dead_code)] // a helper may be written before the test that needs it
+pub mod chromium;
+#[allow(dead_code)] // as above
 pub mod cluster;
 pub mod elsewhere;
 pub mod postgres;

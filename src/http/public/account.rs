@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use super::login::failure;
 use super::pages::{ACCOUNT, Browser, Destination, Pages, Posted, Shell, shown};
-use crate::domain::SignedIn;
 use crate::domain::user::SessionEnd;
+use crate::domain::{Actor, SignedIn};
 use crate::http::observe::Told;
 use crate::identity::{self, Identity};
 
@@ -69,15 +69,16 @@ pub async fn end_session(State(pages): State<Pages>, State(identity): State<Iden
         return pages.to_login(&browser, &Destination::own(pages.path(ACCOUNT)), false);
     };
     let id = form.get("session").unwrap_or_default();
-    let ended = identity.end_session(&signed_in.user_id, id, SessionEnd::RevokedRemotely).await;
+    let by = Actor::recorded(format!("user:{}", signed_in.user_id));
+    let ended = identity.end_session(Some(&signed_in.user_id), id, SessionEnd::RevokedRemotely, &by).await;
     let mut response = pages.see_other(&browser, &pages.path(ACCOUNT));
     match ended {
-        Ok(true) => {
+        Ok(Some(_)) => {
             let told = Told::SessionEnded { who: signed_in.user_id.clone(), reason: SessionEnd::RevokedRemotely };
             response.extensions_mut().insert(told);
         }
         // somebody else's, or over already: nothing is different, and nothing is told
-        Ok(false) => {}
+        Ok(None) => {}
         Err(error) => return failure(&pages, error),
     }
     response

@@ -1,6 +1,7 @@
 //! `/login` and `/logout`: how a browser begins a session, and how it ends its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{RawQuery, State};
@@ -99,7 +100,7 @@ pub async fn post(
         }
         Err(Error::Mismatch) => {
             attempt.end(Outcome::Denied);
-            let problem = Some("That address and that password do not fit. Check both, and try again.");
+            let problem = Some("E-mail address and password do not match. Check both, and try again.");
             let mut response = form(&pages, &browser, StatusCode::FORBIDDEN, (&asked, email, problem));
             response.extensions_mut().insert(Told::Login { who: None, outcome: "denied" });
             response
@@ -108,19 +109,24 @@ pub async fn post(
             attempt.end(Outcome::Denied);
             metrics.login_locked_out();
             metrics.rate_limited(Endpoint::Login);
-            let minutes = retry_after.as_secs().div_ceil(60);
-            let wait = if minutes == 1 { "in a minute".to_owned() } else { format!("in {minutes} minutes") };
-            let text = format!("There were too many failed attempts. Try again {wait}.");
-            let seconds = retry_after.as_secs() + 1;
-            let mut response = pages.retry(StatusCode::TOO_MANY_REQUESTS, "Please wait", &text, seconds);
-            response.extensions_mut().insert(Told::RateLimited { seconds });
-            response
+            locked(&pages, retry_after)
         }
         Err(error) => {
             attempt.end(Outcome::Error);
             failure(&pages, error)
         }
     }
+}
+
+/// The answer to who must wait, whoever it is and whatever was typed.
+pub(super) fn locked(pages: &Pages, retry_after: Duration) -> Response {
+    let minutes = retry_after.as_secs().div_ceil(60);
+    let wait = if minutes == 1 { "in a minute".to_owned() } else { format!("in {minutes} minutes") };
+    let text = format!("There were too many failed attempts. Try again {wait}.");
+    let seconds = retry_after.as_secs() + 1;
+    let mut response = pages.retry(StatusCode::TOO_MANY_REQUESTS, "Please wait", &text, seconds);
+    response.extensions_mut().insert(Told::RateLimited { seconds });
+    response
 }
 
 /// The answer when the room could not do what it was asked.

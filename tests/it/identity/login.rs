@@ -5,10 +5,9 @@ use holdfast::domain::{Account, Actor, SecretText};
 use holdfast::identity::NewAccount;
 use rstest::rstest;
 
+use super::PASSWORD;
 use crate::oauth::harness::{Server, Setup, server};
 use crate::support::visitor::{Page, Visitor};
-
-pub const PASSWORD: &str = "correct horse battery";
 
 /// Somebody with an account.
 pub async fn person(server: &Server, email: &str) -> Account {

@@ -162,6 +162,7 @@ impl Setup {
         let parts = admin::Parts {
             server: server.clone(),
             provisioner,
+            identity: identity.clone(),
             board: Arc::new(Empty),
             metrics: page,
             health: health.clone(),
