@@ -3,6 +3,7 @@
 mod apikey;
 mod config_check;
 mod crds;
+mod grant;
 mod migrate;
 mod output;
 mod serve;
@@ -73,6 +74,9 @@ enum Admin {
     /// Browsers that people have signed in with
     #[command(subcommand)]
     Session(session::Arguments),
+    /// What users have granted to clients
+    #[command(subcommand)]
+    Grant(grant::Arguments),
 }
 
 /// Why a command did not end well: one line, and the exit code.
@@ -119,6 +123,7 @@ pub fn run() -> ExitCode {
         Command::Admin(Admin::Session(arguments)) => {
             load(settings, environment).and_then(|s| session::run(&s, &arguments))
         }
+        Command::Admin(Admin::Grant(arguments)) => load(settings, environment).and_then(|s| grant::run(&s, &arguments)),
     };
     match done {
         Ok(table) => {

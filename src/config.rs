@@ -9,6 +9,7 @@ pub mod login;
 pub mod metrics;
 pub mod operator;
 pub mod outbound;
+pub mod par;
 pub mod rate_limits;
 pub mod server;
 pub mod sessions;
@@ -47,6 +48,8 @@ pub struct Config {
     pub sessions: sessions::Sessions,
     /// Issued tokens.
     pub tokens: tokens::Tokens,
+    /// Pushed authorization requests.
+    pub par: par::Par,
     /// The Kubernetes operator.
     pub operator: operator::Operator,
     /// A folder of manifests to hold the server to, instead of a cluster. Default none.
@@ -76,6 +79,7 @@ impl Default for Config {
             login: login::Login::default(),
             sessions: sessions::Sessions::default(),
             tokens: tokens::Tokens::default(),
+            par: par::Par::default(),
             operator: operator::Operator::default(),
             policy_dir: None,
             metrics: metrics::Metrics::default(),
@@ -124,6 +128,7 @@ impl Config {
         self.login.validate()?;
         self.sessions.validate()?;
         self.tokens.validate()?;
+        self.par.validate()?;
         self.operator.validate()?;
         self.metrics.validate()?;
         self.rate_limits.validate()?;

@@ -1,7 +1,9 @@
 //! The protocol: client authentication, one file a grant, introspection, revocation, metadata, signing keys.
 
 mod api_key;
+mod authorize;
 mod client_auth;
+mod consent;
 mod credentials;
 mod document;
 mod error;
@@ -16,6 +18,7 @@ mod lookup;
 mod metadata;
 mod mint;
 mod patience;
+mod pushed;
 mod request;
 mod revoke;
 mod signer;
@@ -27,13 +30,16 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::api_key::{Administrator, Role};
+pub use self::authorize::{Choice, ConsentPage, Decision, Progress, Refused, Return, Visitor};
+pub use self::consent::{ConsentSummary, Withdraw, withdraw};
 pub use self::credentials::Presented;
 pub use self::document::Document;
 pub use self::error::Error;
-pub use self::form::Form;
+pub use self::form::{Form, pairs};
 pub use self::grant::authorization_code::Authorized;
 pub use self::introspect::Introspection;
 pub use self::metadata::path;
+pub use self::pushed::{PushRequest, PushResponse, PushedRules};
 pub use self::request::{AboutToken, Asked, Grant, TokenRequest};
 pub use self::revoke::{Revocation, Revoked};
 pub use self::token::{Issued, TokenResponse};
@@ -58,6 +64,8 @@ pub struct Parts {
     pub max_waiting: usize,
     /// How long a used refresh token is answered with the same successor; later it ends its family.
     pub refresh_grace: Duration,
+    /// Pushed authorization requests (RFC 9126).
+    pub pushed_requests: PushedRules,
 }
 
 /// The authorization server. Cheap to clone.
@@ -80,6 +88,7 @@ struct Inner {
     /// What refresh tokens are derived with.
     successors: Mac,
     refresh_grace: SignedDuration,
+    pushed_requests: PushedRules,
 }
 
 impl AuthorizationServer {
@@ -92,10 +101,11 @@ impl AuthorizationServer {
         let keys = keys::ensure(&parts.store, &parts.sealer, &*parts.clock).await?;
         Ok(Self {
             inner: Arc::new(Inner {
-                metadata: metadata::issuer(&parts.issuer),
+                metadata: metadata::issuer(&parts.issuer, parts.pushed_requests.required),
                 jwks: Document::new(&keys.jwks()),
                 successors: parts.sealer.mac("refresh-token"),
                 refresh_grace: SignedDuration::try_from(parts.refresh_grace).unwrap_or_default(),
+                pushed_requests: parts.pushed_requests,
                 keys,
                 failures: limit::Failures::new(parts.failures_per_minute),
                 patience: patience::Patience::new(parts.max_waiting),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
+use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -13,10 +14,11 @@ use super::running::Running;
 use super::system::{SystemClock, SystemEntropy};
 use super::{Error, database, door, keys, logging, people};
 use crate::config::Settings;
+use crate::config::par::Par;
 use crate::domain::{Clock, Entropy, Observer};
 use crate::http::{self, Health, MetricsPage, admin, public};
 use crate::metrics::Metrics;
-use crate::oauth::{self, AuthorizationServer};
+use crate::oauth::{self, AuthorizationServer, PushedRules};
 use crate::provision::{self, Provisioner};
 
 /// Serves until SIGTERM or SIGINT, then drains.
@@ -42,6 +44,7 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
         failures_per_minute: settings.config.rate_limits.failed_authentications_per_minute,
         max_waiting: settings.config.tokens.max_waiting,
         refresh_grace: settings.config.tokens.refresh_grace,
+        pushed_requests: pushed_requests(&settings.config.par),
     })
     .await?;
 
@@ -88,6 +91,14 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
     running.background("health", |stop| async move { health.follow(stop).await });
     door.enter(parts, &mut running).await?;
     running.until_ended(settings.config.server.shutdown_wait, started).await
+}
+
+fn pushed_requests(par: &Par) -> PushedRules {
+    PushedRules {
+        required: par.required,
+        required_of: par.required_clients.clone(),
+        lifetime: SignedDuration::from_secs(par.lifetime_seconds),
+    }
 }
 
 async fn listen(name: &'static str, address: SocketAddr, router: Router, running: &mut Running) -> Result<(), Error> {

@@ -123,8 +123,6 @@ pub struct Request {
     pub max_age: Option<u32>,
     /// Thumbprint of the key that the code is bound to (RFC 9449 §10).
     pub dpop_jkt: Option<String>,
-    /// What the sign-in page may offer as the name of the user.
-    pub login_hint: Option<String>,
 }
 
 /// Reads the request.
@@ -162,7 +160,6 @@ pub fn request(parameters: &Parameters) -> Result<Request, Refusal> {
             Some(jkt) if !is_sha256(jkt) => return Err(Refusal::Malformed("dpop_jkt must be a SHA-256 thumbprint")),
             jkt => jkt.map(str::to_owned),
         },
-        login_hint: get("login_hint")?.filter(|hint| hint.len() <= 320).map(str::to_owned),
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod authenticate;
 mod call;
+mod consents;
 mod patch;
 mod resources;
 mod sessions;
@@ -70,6 +71,8 @@ pub fn router(parts: Parts) -> Result<Router, Error> {
     let others = health::router(parts.health.clone(), true).merge(parts.metrics.routes());
     let router = Router::new()
         .route("/admin/resources", get(resources::list))
+        .route("/admin/consents", get(consents::list))
+        .route("/admin/consents/{id}", delete(consents::delete))
         .route("/admin/clients/{id}", on_patch(patch::client))
         .route("/admin/resource-servers/{id}", on_patch(patch::resource_server))
         .route("/admin/users", get(users::list).post(users::create))

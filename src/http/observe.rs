@@ -9,9 +9,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::public::{END_SESSION, LOGOUT, PASSWORD, pages};
+use super::public::{END_SESSION, LEGACY_AUTHORIZE, LEGACY_TOKEN, LOGOUT, PASSWORD, TRANSACTION, pages};
 use crate::domain::SessionEnd;
-use crate::metrics::{Method, Metrics, Route};
+use crate::metrics::{ConsentDecision, Method, Metrics, Route};
 use crate::oauth::{self, Ended, Grant, Issued, Revoked, path};
 
 /// The header that ties a log line to a request.
@@ -56,6 +56,11 @@ pub(super) enum Told {
     SessionEnded {
         who: String,
         reason: SessionEnd,
+    },
+    ConsentDecided {
+        who: String,
+        client_id: String,
+        outcome: ConsentDecision,
     },
 }
 
@@ -125,12 +130,16 @@ impl Observatory {
             path::TOKEN => Route::Token,
             path::INTROSPECT => Route::Introspect,
             path::REVOKE => Route::Revoke,
-            path::AUTHORIZE => Route::Authorize,
+            path::PAR => Route::Par,
+            path::AUTHORIZE | TRANSACTION => Route::Authorize,
+            LEGACY_AUTHORIZE if self.inner.base.is_empty() => Route::Authorize,
+            LEGACY_TOKEN if self.inner.base.is_empty() => Route::Token,
             path::JWKS => Route::Jwks,
             pages::LOGIN => Route::Login,
             LOGOUT => Route::Logout,
             pages::ACCOUNT | END_SESSION | PASSWORD => Route::Account,
             "/admin/resources" => Route::AdminResources,
+            "/admin/consents" | "/admin/consents/{id}" => Route::AdminConsents,
             "/admin/clients/{id}" => Route::AdminClient,
             "/admin/resource-servers/{id}" => Route::AdminResourceServer,
             "/admin/users" => Route::AdminUsers,
@@ -272,6 +281,10 @@ fn tell(told: &Told, line: &Line<'_>) {
         Told::AdminChanged { who, what, outcome } => {
             tracing::info!(event = "admin_changed", who, what, outcome, request_id, trace_id, span_id);
         }
+        Told::ConsentDecided { who, client_id, outcome } => {
+            let outcome = outcome.as_str();
+            tracing::info!(event = "consent_decided", who, client_id, outcome, request_id, trace_id, span_id);
+        }
         Told::Login { who, outcome } => {
             let (who, ip) = (who.as_deref(), line.source.map(tracing::field::display));
             tracing::info!(event = "login", who, what = "password", outcome, ip, request_id, trace_id, span_id);
@@ -292,6 +305,8 @@ fn endpoint(route: Route) -> &'static str {
         Route::Introspect => "introspect",
         Route::Revoke => "revoke",
         Route::Token => "token",
+        Route::Authorize => "authorize",
+        Route::Par => "par",
         Route::Login => "login",
         _ => "admin",
     }

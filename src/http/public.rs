@@ -2,10 +2,12 @@
 
 mod account;
 mod authorize;
+mod consent;
 mod introspect;
 mod login;
 mod metadata;
 pub(super) mod pages;
+mod par;
 mod password;
 mod revoke;
 mod token;
@@ -62,7 +64,12 @@ impl FromRef<Shared> for Pages {
 }
 
 pub(super) use self::account::END_SESSION;
+pub(super) use self::authorize::TRANSACTION;
 pub(super) use self::password::PASSWORD;
+
+/// Where the endpoints are for clients that know no metadata, at an issuer without a path.
+pub(super) const LEGACY_AUTHORIZE: &str = "/authorize";
+pub(super) const LEGACY_TOKEN: &str = "/token";
 
 /// Where people sign out, below the issuer.
 pub(super) const LOGOUT: &str = "/logout";
@@ -106,7 +113,12 @@ fn open(base: &str) -> Router<Shared> {
     let mut router = Router::new()
         .route(&format!("{base}{}", path::TOKEN), post(token::post))
         .route(&format!("{base}{}", path::REVOKE), post(revoke::post))
+        .route(&format!("{base}{}", path::PAR), post(par::post))
         .route(&format!("{base}{}", path::JWKS), get(metadata::jwks));
+    if base.is_empty() {
+        // where clients of the MCP revision 2025-03-26 look without metadata (M-18)
+        router = router.route(LEGACY_TOKEN, post(token::post));
+    }
     for form in metadata::forms(base) {
         router = router.route(&form, get(metadata::issuer));
     }
@@ -120,13 +132,18 @@ fn open(base: &str) -> Router<Shared> {
 fn closed(base: &str) -> Router<Shared> {
     Router::new()
         .route(&format!("{base}{}", path::INTROSPECT), post(introspect::post))
-        .route(&format!("{base}{}", path::AUTHORIZE), get(authorize::refuse).post(authorize::refuse))
         .method_not_allowed_fallback(respond::wrong_method)
 }
 
 /// Pages for people: same origin only, no CORS.
 fn people(base: &str) -> Router<Shared> {
-    Router::new()
+    let router = match base {
+        "" => Router::new().route(LEGACY_AUTHORIZE, get(authorize::get).post(authorize::post)),
+        _ => Router::new(),
+    };
+    router
+        .route(&format!("{base}{}", path::AUTHORIZE), get(authorize::get).post(authorize::post))
+        .route(&format!("{base}{}", authorize::TRANSACTION), get(authorize::resume).post(authorize::choose))
         .route(&format!("{base}{}", pages::LOGIN), get(login::show).post(login::post))
         .route(&format!("{base}{LOGOUT}"), post(login::out))
         .route(&format!("{base}{}", pages::ACCOUNT), get(account::show))

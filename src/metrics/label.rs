@@ -71,7 +71,7 @@ label! {
     /// What the admin API works on.
     Entity {
         Client = "client", ResourceServer = "resource_server", Resource = "resource", User = "user",
-        Session = "session",
+        Session = "session", Consent = "consent",
     }
 }
 label! {
@@ -84,7 +84,7 @@ label! {
 }
 label! {
     /// Limited endpoints.
-    Endpoint { Token = "token", Introspect = "introspect", Revoke = "revoke", Login = "login", Admin = "admin" }
+    Endpoint { Token = "token", Introspect = "introspect", Revoke = "revoke", Login = "login", Authorize = "authorize", Par = "par", Admin = "admin" }
 }
 label! {
     /// How somebody signs in.
@@ -97,6 +97,12 @@ label! {
 label! {
     /// How consent came about, or did not.
     ConsentDecision { Granted = "granted", Denied = "denied", Implicit = "implicit" }
+}
+impl ConsentDecision {
+    /// The value of the log field `outcome`.
+    pub fn as_str(self) -> &'static str {
+        Label::as_str(self)
+    }
 }
 label! {
     /// By which way a user came to be asked.
@@ -124,6 +130,7 @@ label! {
         Introspect = "/oauth/introspect",
         Revoke = "/oauth/revoke",
         Authorize = "/oauth/authorize",
+        Par = "/oauth/par",
         Jwks = "/.well-known/jwks.json",
         Login = "/login",
         Logout = "/logout",
@@ -131,6 +138,7 @@ label! {
         AuthorizationServer = "/.well-known/oauth-authorization-server",
         OpenidConfiguration = "/.well-known/openid-configuration",
         ProtectedResource = "/.well-known/oauth-protected-resource",
+        AdminConsents = "/admin/consents",
         AdminResources = "/admin/resources",
         AdminClient = "/admin/clients/{id}",
         AdminResourceServer = "/admin/resource-servers/{id}",

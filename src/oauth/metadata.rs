@@ -1,15 +1,13 @@
 //! Issuer metadata (RFC 8414, OIDC Discovery): what this server does today, and nothing that it does not.
 //!
-//! Two members say more than RFC 8414 asks for. SDKs cannot parse a document without `authorization_endpoint` (the
-//! TypeScript schema and the Python model both require it), so there is one: it refuses every response type, which is
-//! what `response_types_supported: []` announces. And MCP clients refuse a server without
-//! `code_challenge_methods_supported`, so it names the one method that will ever be accepted.
+//! MCP clients refuse a server without `code_challenge_methods_supported`; it names the one method that is accepted.
 
 use serde_json::{Value, json};
 use url::Url;
 
 use super::document::Document;
 use super::error::Error;
+use crate::domain::authorize::OFFLINE_ACCESS;
 use crate::domain::owner::{Kind, OwnerKey};
 use crate::domain::policy::{Policy, ResourceServerEntry};
 use crate::domain::resource_server::Lifecycle;
@@ -17,6 +15,8 @@ use crate::domain::resource_server::Lifecycle;
 /// Where things are, relative to the issuer.
 pub mod path {
     pub const AUTHORIZE: &str = "/oauth/authorize";
+    /// RFC 9126 §2.
+    pub const PAR: &str = "/oauth/par";
     pub const TOKEN: &str = "/oauth/token";
     pub const INTROSPECT: &str = "/oauth/introspect";
     pub const REVOKE: &str = "/oauth/revoke";
@@ -48,7 +48,7 @@ fn authority(url: &Url) -> String {
 }
 
 /// The document at both well-known places; the same bytes, so that they cannot contradict each other.
-pub(super) fn issuer(issuer: &str) -> Document {
+pub(super) fn issuer(issuer: &str, must_push: bool) -> Document {
     let at = |path: &str| format!("{issuer}{path}");
     let with_secret = ["client_secret_basic", "client_secret_post"];
     Document::new(&json!({
@@ -58,9 +58,20 @@ pub(super) fn issuer(issuer: &str) -> Document {
         "introspection_endpoint": at(path::INTROSPECT),
         "revocation_endpoint": at(path::REVOKE),
         "jwks_uri": at(path::JWKS),
-        "response_types_supported": [],
-        "grant_types_supported": ["client_credentials"],
-        "token_endpoint_auth_methods_supported": with_secret,
+        "pushed_authorization_request_endpoint": at(path::PAR),
+        "require_pushed_authorization_requests": must_push,
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        // what stays the same for every resource: theirs are in their own metadata (RFC 9728)
+        "scopes_supported": [OFFLINE_ACCESS],
+        "authorization_response_iss_parameter_supported": true,
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        // no request objects (RFC 9101); the default of the second is true
+        "request_parameter_supported": false,
+        "request_uri_parameter_supported": false,
+        "claims_parameter_supported": false,
+        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
         "introspection_endpoint_auth_methods_supported": with_secret,
         "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
         "code_challenge_methods_supported": ["S256"],

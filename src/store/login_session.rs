@@ -161,6 +161,14 @@ impl Tx {
         Ok(())
     }
 
+    /// Whether the session goes on. Nobody ends it until this transaction ends.
+    pub async fn hold_session(&mut self, id: &str) -> Result<bool, Error> {
+        let sql = "UPDATE login_session SET last_seen_at = last_seen_at WHERE id = $1 AND ended_at IS NULL";
+        let touched = on!(self, c => sqlx::query(sql).bind(id)
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(touched == 1)
+    }
+
     /// Ends sessions and says which. `counted`: whether the caller tells the metrics; otherwise the next server that
     /// looks does.
     pub async fn end_sessions(

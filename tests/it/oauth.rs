@@ -1,6 +1,7 @@
 //! The protocol over real HTTP, on a real database.
 
 mod authentication;
+pub mod authorize;
 mod code;
 mod database_away;
 pub mod harness;

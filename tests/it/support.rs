@@ -1,5 +1,6 @@
 //! What tests of several rooms share.
 
+pub mod browser;
 #[allow(dead_code)] // a helper may be written before the test that needs it
 pub mod chromium;
 #[allow(dead_code)] // as above

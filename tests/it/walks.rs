@@ -1,17 +1,28 @@
-//! The two walks, on the real API server, through the real program: the executable table of contents.
+//! The walks, on the real API server, through the real program: the executable table of contents.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use holdfast::domain::observer::Unobserved;
+use holdfast::domain::user::{AccountRole, Email};
+use holdfast::domain::{Actor, SecretText};
+use holdfast::identity;
+use holdfast::store::{Options, Store};
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
 
+use crate::support::browser::Browser;
 use crate::support::cluster;
 use crate::support::server::{Home, Server};
+use crate::support::time;
 
 /// A namespace with the samples in it, an operator that watches it, and kubectl.
 struct Walk {
@@ -76,6 +87,29 @@ impl Walk {
         let path = self.home.data().join("holdfast.db");
         let options = SqliteConnectOptions::new().filename(path).busy_timeout(Duration::from_secs(5));
         options.connect().await.unwrap().execute(AssertSqlSafe(sql.to_owned())).await.unwrap();
+    }
+
+    /// An account of somebody, made beside the server.
+    async fn person(&self, email: &str, password: &str) -> String {
+        let url = format!("sqlite://{}", self.home.data().join("holdfast.db").display());
+        let store = Store::open(&Options::new(url), Arc::new(Unobserved)).await.unwrap();
+        let (clock, entropy) = (Arc::new(time::Clock::default()), Arc::new(time::Chance));
+        let parts = identity::Parts { store, clock, entropy, observer: None, rules: identity::Rules::default() };
+        let new = identity::NewAccount {
+            email: Email::parse(email).unwrap(),
+            name: "Ada Lovelace".to_owned(),
+            role: AccountRole::User,
+            password: SecretText::new(password),
+        };
+        let identity = identity::Identity::new(parts).unwrap();
+        identity.create(new, &Actor::recorded("test")).await.unwrap().id
+    }
+
+    /// The token request of a public client.
+    async fn redeem(&self, form: &[(&str, &str)]) -> (u16, Value) {
+        let request = self.server.client().post(self.server.public("/oauth/token")).form(form);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
     /// What `kubectl get` of a JSONPath says.
@@ -166,4 +200,75 @@ async fn a_token_is_issued_verified_introspected_and_revoked() {
     assert!(!walk.server.log().contains(token) && !walk.server.log().contains(&secret));
     let metrics = walk.server.get(&walk.server.admin("/metrics")).await.text().await.unwrap();
     assert!(metrics.contains("holdfast_tokens_issued_total{grant_type=\"client_credentials\"} 1"), "{metrics}");
+}
+
+/// Walk three: `kubectl apply` of a public client, a browser, a code, tokens, and their end. S1, S2, S4, S17
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_lets_an_application_in_and_takes_it_back() {
+    let walk = Walk::begin().await;
+    walk.apply_samples();
+    walk.kubectl(&["apply", "--server-side", "--filename", "-"], &walk.sample("browserclient"));
+    walk.kubectl(&["wait", "--for=condition=Ready", "--timeout=30s", "oauthclients/notebook"], "");
+    let ada = walk.person("ada@example.com", "correct horse battery staple").await;
+
+    // the application opens a browser at what the metadata says
+    let metadata = walk.server.get(&walk.server.public("/.well-known/oauth-authorization-server")).await;
+    let metadata: Value = metadata.json().await.unwrap();
+    let issuer = metadata["issuer"].as_str().unwrap();
+    let path = metadata["authorization_endpoint"].as_str().unwrap().strip_prefix(issuer).unwrap();
+    let verifier = "a-verifier-of-forty-three-characters-or-more";
+    let (challenge, back) = (URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)), "http://127.0.0.1:53682/callback");
+    let query = [
+        ("response_type", "code"),
+        ("client_id", "notebook"),
+        ("redirect_uri", back),
+        ("resource", "https://billing.example.com/mcp"),
+        ("state", "xyz"),
+        ("code_challenge", &challenge),
+        ("code_challenge_method", "S256"),
+    ];
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+    let browser = Browser::at(&walk.server.public(""));
+    let page = browser.open(&format!("{path}?{query}")).await;
+    let page = browser.sign_in(&page, "ada@example.com", "correct horse battery staple").await;
+    let text = page.text();
+    assert!(text.contains("Notebook") && text.contains("Read invoices") && text.contains("127.0.0.1"), "{text}");
+    assert!(!text.contains("Change invoices"), "the default role is reader");
+    let answer = browser.decide(&page, "allow").await;
+    assert!(answer.location().unwrap().starts_with(&format!("{back}?code=")), "{answer:?}");
+    assert_eq!((answer.returned("state").as_deref(), answer.returned("iss").as_deref()), (Some("xyz"), Some(issuer)));
+
+    // and redeems the code that comes back
+    let code = answer.returned("code").unwrap();
+    let form = [("grant_type", "authorization_code"), ("client_id", "notebook"), ("code", &code)];
+    let (status, tokens) =
+        walk.redeem(&[&form[..], &[("redirect_uri", back), ("code_verifier", verifier)]].concat()).await;
+    assert_eq!((status, &tokens["scope"]), (200, &"invoices.read".into()), "{tokens}");
+    let (id, secret) = (walk.secret("client_id"), walk.secret("client_secret"));
+    let about = async |tokens: &Value| {
+        walk.server.introspect((&id, &secret), tokens["access_token"].as_str().unwrap()).await["active"] == true
+    };
+    assert!(!about(&tokens).await, "another client's token is none of portal's business");
+    let refresh = async |tokens: &Value| {
+        let token = tokens["refresh_token"].as_str().unwrap();
+        walk.redeem(&[("grant_type", "refresh_token"), ("client_id", "notebook"), ("refresh_token", token)]).await
+    };
+    let (status, fresh) = refresh(&tokens).await;
+    assert_eq!((status, &fresh["scope"]), (200, &"invoices.read".into()), "{fresh}");
+
+    // its user, or whoever runs the server, takes it back
+    let list = walk.home.command(&["admin", "grant", "list-user-grants", "--user", &ada, "--json"]).output().unwrap();
+    let list: Value = serde_json::from_slice(&list.stdout).unwrap();
+    assert_eq!((&list[0]["client"], &list[0]["scopes"]), (&"notebook".into(), &"invoices.read".into()), "{list}");
+    let consent = list[0]["id"].as_str().unwrap();
+    let revoked = walk.home.command(&["admin", "grant", "revoke-consent", "--id", consent]).output().unwrap();
+    assert!(revoked.status.success(), "{}", String::from_utf8_lossy(&revoked.stderr));
+    let (status, ended) = refresh(&fresh).await;
+    assert_eq!((status, &ended["error"]), (400, &"invalid_grant".into()), "{ended}");
+
+    let line = walk.server.event("consent_decided", |line| line["client_id"] == "notebook").await;
+    assert_eq!((&line["who"], &line["outcome"]), (&ada.as_str().into(), &"granted".into()));
+    for secret in [code.as_str(), verifier, &challenge, tokens["refresh_token"].as_str().unwrap(), "correct horse"] {
+        assert!(!walk.server.log().contains(secret), "{secret} is in the log");
+    }
 }

@@ -27,7 +27,6 @@ fn what_is_asked_is_read() {
             prompt: Prompt { none: false, login: true, consent: true },
             max_age: Some(30),
             dpop_jkt: None,
-            login_hint: None,
         }
     );
     let bare = with("&scope=&prompt=&resource=&max_age=").unwrap();

@@ -13,6 +13,7 @@ use crate::domain::SecretText;
 use crate::http::observe::{Told, chain};
 use crate::identity::{Error, Identity, Knock};
 use crate::metrics::{Endpoint, Metrics, Outcome};
+use crate::oauth::{AuthorizationServer, path};
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -49,26 +50,43 @@ impl Asked {
 }
 
 /// The form, or straight on for who has signed in already.
-pub async fn show(State(pages): State<Pages>, browser: Browser, RawQuery(query): RawQuery) -> Response {
+pub async fn show(
+    State(pages): State<Pages>,
+    State(server): State<AuthorizationServer>,
+    browser: Browser,
+    RawQuery(query): RawQuery,
+) -> Response {
     let query = query.unwrap_or_default();
     let asked = Asked::read(&pages, url::form_urlencoded::parse(query.as_bytes()));
     if browser.signed_in.is_some() && !asked.again {
         return pages.see_other(&browser, asked.to.as_str());
     }
     let email = browser.account.as_ref().map_or("", |account| account.email.as_str());
-    form(&pages, &browser, StatusCode::OK, (&asked, email, None))
+    let leads_to = leads_to(&server, &browser, &asked.to).await;
+    form(&pages, &browser, StatusCode::OK, (&asked, email, None, leads_to))
 }
 
-fn form(pages: &Pages, browser: &Browser, status: StatusCode, what: (&Asked, &str, Option<&str>)) -> Response {
-    let (asked, email, problem) = what;
+/// Where the form ends, when a client is waiting: its user may be sent there without another page.
+async fn leads_to(server: &AuthorizationServer, browser: &Browser, to: &Destination) -> Option<String> {
+    let (_, transaction) = to.as_str().split_once(&format!("{}/", path::AUTHORIZE))?;
+    // without it the page is the same, but for one address in its policy
+    server.returns_to(transaction, browser.binding.hash()).await.ok().flatten()
+}
+
+type Shown<'a> = (&'a Asked, &'a str, Option<&'a str>, Option<String>);
+
+fn form(pages: &Pages, browser: &Browser, status: StatusCode, what: Shown<'_>) -> Response {
+    let (asked, email, problem, leads_to) = what;
     let (to, again) = (asked.to.as_str(), asked.again && browser.signed_in.is_some());
-    pages.page(browser, status, &Login { shell: pages.shell(browser), email, to, again, problem })
+    let login = Login { shell: pages.shell(browser), email, to, again, problem };
+    pages.leading(browser, (status, &login), leads_to.as_deref())
 }
 
 /// An address and a password.
 pub async fn post(
     State(pages): State<Pages>,
     State(identity): State<Identity>,
+    State(server): State<AuthorizationServer>,
     State(metrics): State<Arc<Metrics>>,
     posted: Posted,
 ) -> Response {
@@ -80,7 +98,8 @@ pub async fn post(
     let (false, Some(password)) = (email.is_empty(), fields.get("password").map(SecretText::new)) else {
         attempt.end(Outcome::Invalid);
         let problem = Some("Type your e-mail address and your password.");
-        return form(&pages, &browser, StatusCode::BAD_REQUEST, (&asked, email, problem));
+        let leads_to = leads_to(&server, &browser, &asked.to).await;
+        return form(&pages, &browser, StatusCode::BAD_REQUEST, (&asked, email, problem, leads_to));
     };
     let knock = Knock {
         email,
@@ -101,7 +120,8 @@ pub async fn post(
         Err(Error::Mismatch) => {
             attempt.end(Outcome::Denied);
             let problem = Some("E-mail address and password do not match. Check both, and try again.");
-            let mut response = form(&pages, &browser, StatusCode::FORBIDDEN, (&asked, email, problem));
+            let leads_to = leads_to(&server, &browser, &asked.to).await;
+            let mut response = form(&pages, &browser, StatusCode::FORBIDDEN, (&asked, email, problem, leads_to));
             response.extensions_mut().insert(Told::Login { who: None, outcome: "denied" });
             response
         }

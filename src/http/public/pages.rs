@@ -128,13 +128,19 @@ impl Pages {
 
     /// 303 to a path or URL (RFC 9700 §4.12: never 307).
     pub fn see_other(&self, browser: &Browser, to: &str) -> Response {
+        let mut response = self.onward(to);
+        self.remember(browser, &mut response);
+        response
+    }
+
+    /// 303 for a browser of which nothing is known and nothing is to be kept.
+    pub fn onward(&self, to: &str) -> Response {
         let mut response = StatusCode::SEE_OTHER.into_response();
         match HeaderValue::from_str(to) {
             Ok(to) => drop(response.headers_mut().insert(header::LOCATION, to)),
             Err(_) => return self.fault("the address to go to cannot be written in a header".to_owned()),
         }
         guard(&mut response);
-        self.remember(browser, &mut response);
         response
     }
 

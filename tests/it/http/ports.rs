@@ -31,7 +31,7 @@ async fn an_error_is_json(#[case] method: &str, #[case] path: &str, #[case] stat
 async fn a_long_url_is_answered() {
     let server = server().await;
     let got = server.get(&format!("/oauth/authorize?state={}", "x".repeat(9000))).await;
-    assert_eq!((got.status, got.error().as_str()), (400, "unsupported_response_type"));
+    assert!(got.status == 400 && got.text.contains("invalid_request"), "{got:?}");
 }
 
 /// Operations: `/livez` and `/ready` say one word; draining empties the Service first.

@@ -12,7 +12,7 @@ use holdfast::domain::{Actor, Clock, Credential, Entropy, Epoch, Kind, OwnerKey,
 use holdfast::http::{Health, MetricsPage, admin, public, serve};
 use holdfast::identity::{self, Identity, Rules};
 use holdfast::metrics::Metrics;
-use holdfast::oauth::{AuthorizationServer, Parts};
+use holdfast::oauth::{AuthorizationServer, Parts, PushedRules};
 use holdfast::provision::{self, Provisioner};
 use holdfast::seal::{MasterKey, Sealer};
 use holdfast::store::{ApiKey, ApiRole, Options, Store};
@@ -77,6 +77,9 @@ pub struct Setup {
     pub failures_per_minute: u32,
     pub metrics: bool,
     pub rules: Rules,
+    pub pushed: PushedRules,
+    /// The database is another server's, who has put the policy there.
+    pub second: bool,
 }
 
 impl Default for Setup {
@@ -87,6 +90,8 @@ impl Default for Setup {
             failures_per_minute: 10_000,
             metrics: true,
             rules: Rules::default(),
+            pushed: PushedRules::default(),
+            second: false,
         }
     }
 }
@@ -113,7 +118,9 @@ impl Setup {
         };
         let store = Store::open(&Options::new(url), metrics.clone()).await.unwrap();
         store.migrate().await.unwrap();
-        seed(&store).await;
+        if !self.second {
+            seed(&store).await;
+        }
         store.refresh().await.unwrap();
         let clock = Arc::new(HandClock(Mutex::new(now())));
         let stop = CancellationToken::new();
@@ -130,6 +137,7 @@ impl Setup {
             failures_per_minute: self.failures_per_minute,
             max_waiting: 64,
             refresh_grace: Duration::from_secs(30),
+            pushed_requests: self.pushed,
         })
         .await
         .unwrap();

@@ -32,6 +32,7 @@ async fn again(server: &Server, sealer: Sealer) -> Result<AuthorizationServer, E
         failures_per_minute: 9,
         max_waiting: 9,
         refresh_grace: std::time::Duration::from_secs(30),
+        pushed_requests: holdfast::oauth::PushedRules::default(),
     })
     .await
 }

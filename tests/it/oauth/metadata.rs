@@ -4,6 +4,8 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::harness::{BILLING, ISSUER, Setup, answer, resource_server, secret, server};
+use super::person::CALLBACK;
+use crate::support::browser::Browser;
 
 /// M-02, M-04, G-02, G-03, finding 12
 #[rstest]
@@ -53,14 +55,16 @@ async fn the_metadata_tells_the_truth() {
     let place = |member: &str| document[member].as_str().unwrap().strip_prefix(ISSUER).unwrap().to_owned();
     let has = |member: &str, value: &str| document[member].as_array().unwrap().contains(&json!(value));
     assert_eq!(server.get(&place("jwks_uri")).await.status, 200);
-    for (grant, code) in [
-        ("client_credentials", ""),
-        ("authorization_code", "unsupported_grant_type"),
-        ("refresh_token", "unsupported_grant_type"),
-        ("urn:ietf:params:oauth:grant-type:device_code", "unsupported_grant_type"),
+    for (grant, code, supported) in [
+        ("client_credentials", "", true),
+        ("authorization_code", "invalid_request", true),
+        ("refresh_token", "invalid_request", true),
+        ("urn:ietf:params:oauth:grant-type:device_code", "unsupported_grant_type", false),
+        ("password", "unsupported_grant_type", false),
     ] {
-        let got = server.post_as("reporter", &place("token_endpoint"), &[("grant_type", grant)]).await;
-        assert_eq!((got.error().as_str(), has("grant_types_supported", grant)), (code, code.is_empty()), "{grant}");
+        let client = if grant == "client_credentials" { "reporter" } else { "portal" };
+        let got = server.post_as(client, &place("token_endpoint"), &[("grant_type", grant)]).await;
+        assert_eq!((got.error().as_str(), has("grant_types_supported", grant)), (code, supported), "{grant}");
     }
     for endpoint in ["token_endpoint", "introspection_endpoint", "revocation_endpoint"] {
         let member = format!("{}_auth_methods_supported", endpoint);
@@ -72,11 +76,22 @@ async fn the_metadata_tells_the_truth() {
         let assertion = server.post(&place(endpoint), None, "client_id=keyed&client_assertion=x").await;
         assert_eq!((assertion.error().as_str(), has(&member, "private_key_jwt")), ("invalid_client", false));
     }
-    let authorize =
-        server.get(&format!("{}?response_type=code&client_id=browser", place("authorization_endpoint"))).await;
-    assert_eq!((authorize.status, authorize.error().as_str()), (400, "unsupported_response_type"));
-    assert_eq!((authorize.header("location"), &document["response_types_supported"]), ("", &json!([])));
-    for absent in ["registration_endpoint", "device_authorization_endpoint", "pushed_authorization_request_endpoint"] {
+    let browser = Browser::at(&server.public);
+    for (kind, supported) in [("code", true), ("token", false), ("id_token", false), ("none", false)] {
+        let query = format!("response_type={kind}&client_id=app&redirect_uri={CALLBACK}");
+        let page = browser.fetch(&format!("{}?{query}", place("authorization_endpoint"))).await;
+        let refused = page.returned("error").as_deref() == Some("unsupported_response_type");
+        assert_eq!((has("response_types_supported", kind), refused), (supported, !supported), "{kind}");
+    }
+    let pushed = server.post(&place("pushed_authorization_request_endpoint"), None, "client_id=app").await;
+    assert_eq!((pushed.status, pushed.error().as_str()), (400, "invalid_request"));
+    let object = server.post(&place("pushed_authorization_request_endpoint"), None, "client_id=app&request=x").await;
+    assert_eq!(
+        (object.error().as_str(), &document["request_parameter_supported"]),
+        ("request_not_supported", &json!(false))
+    );
+    assert_eq!(document["authorization_response_iss_parameter_supported"], true);
+    for absent in ["registration_endpoint", "device_authorization_endpoint"] {
         assert!(document.get(absent).is_none(), "{absent}");
     }
     assert_eq!(server.post("/oauth/register", None, "").await.status, 404);

@@ -1,0 +1,147 @@
+//! The end of a request: consent, role and code in one transaction, or a no.
+
+use serde_json::json;
+
+use super::flow::{Flow, Halt};
+use super::rights::Rights;
+use super::{Decision, Progress, Return, Visitor};
+use crate::domain::actor::Actor;
+use crate::domain::audit::{AuditKind, Record};
+use crate::domain::authorize::Consent as Needed;
+use crate::domain::clock::uuid_v7;
+use crate::domain::refusal::Refusal;
+use crate::domain::user::SignedIn;
+
+use crate::oauth::AuthorizationServer;
+use crate::oauth::error::Error;
+use crate::oauth::grant::authorization_code::Authorized;
+use crate::store::{Consent, RoleAssignment, RoleOrigin, Tx};
+
+impl AuthorizationServer {
+    /// Issues the code; `asked`: the user has just agreed. Of all who answer one transaction, one gets here.
+    pub(super) async fn issue(
+        &self,
+        flow: &Flow,
+        signed_in: &SignedIn,
+        rights: Rights,
+        asked: bool,
+    ) -> Result<Progress, Halt> {
+        let now = self.inner.clock.now();
+        let mut tx = self.complete(flow, signed_in).await?;
+        // until the code is there nobody ends what it would outlive
+        if !tx.hold_account(&signed_in.user_id).await? || !tx.hold_session(&signed_in.session_id).await? {
+            return Err(Halt::here(Refusal::RequestOver));
+        }
+        if let Some(role) = &rights.first_role {
+            let assignment = RoleAssignment {
+                user_id: signed_in.user_id.clone(),
+                resource_server_id: rights.resource_server.id.clone(),
+                role: role.clone(),
+                origin: RoleOrigin::Default,
+                assigned_at: now,
+            };
+            tx.assign_role(&assignment).await?;
+        }
+        let decision = match rights.consent {
+            _ if asked => {
+                self.agree(&mut tx, flow, signed_in, &rights).await?;
+                Decision::Granted
+            }
+            Needed::Implicit => Decision::Implicit,
+            Needed::Given | Needed::Missing => {
+                let id = rights.consent_id.as_deref().unwrap_or_default();
+                if !tx.hold_consent(id, now).await? {
+                    // withdrawn a moment ago
+                    return Err(Halt::here(Refusal::RequestOver));
+                }
+                Decision::Remembered
+            }
+        };
+        let authorized = Authorized {
+            client_id: flow.checked.client.id.clone(),
+            resource_server_id: rights.grant.resource_server_id.clone(),
+            scopes: rights.grant.scopes,
+            redirect_uri: flow.checked.sent_redirect_uri.clone(),
+            code_challenge: flow.checked.request.code_challenge.clone(),
+            dpop_jkt: flow.jkt.clone(),
+            signed_in: signed_in.clone(),
+        };
+        let code = self.put_code(&mut tx, &authorized).await?;
+        tx.commit().await?;
+        Ok(Progress::Return(Return {
+            url: flow.checked.destination.success(code.expose()),
+            client_id: authorized.client_id,
+            user_id: Some(signed_in.user_id.clone()),
+            outcome: Ok(decision),
+        }))
+    }
+
+    /// Tells the client that the user said no.
+    pub(super) async fn deny(
+        &self,
+        flow: &Flow,
+        signed_in: &SignedIn,
+        visitor: &Visitor<'_>,
+    ) -> Result<Progress, Halt> {
+        let mut tx = self.complete(flow, signed_in).await?;
+        let record = Record {
+            client_id: Some(&flow.checked.client.id),
+            user_id: Some(&signed_in.user_id),
+            source: Some(visitor.source),
+            ..Record::new(self.inner.clock.now(), actor(signed_in))
+        };
+        tx.audit(AuditKind::ConsentDenied, &record).await?;
+        tx.commit().await?;
+        let reason = Refusal::ConsentDenied;
+        Ok(Progress::Return(Return {
+            url: flow.checked.destination.error(reason),
+            client_id: flow.checked.client.id.clone(),
+            user_id: Some(signed_in.user_id.clone()),
+            outcome: Err(reason),
+        }))
+    }
+
+    /// A transaction that has completed the request, and the pushed request that it continues; whoever is second
+    /// completes nothing (A-17, N-06).
+    async fn complete(&self, flow: &Flow, signed_in: &SignedIn) -> Result<Tx, Halt> {
+        let now = self.inner.clock.now();
+        let mut tx = self.write(&actor(signed_in)).await?;
+        if let Some(transaction) = &flow.transaction
+            && !tx.use_authorization_request(&transaction.hash(), now).await?
+        {
+            return Err(Halt::here(Refusal::RequestOver));
+        }
+        if let Some(pushed) = &flow.pushed
+            && !tx.use_authorization_request(pushed, now).await?
+        {
+            return Err(Halt::here(Refusal::InvalidRequestUri));
+        }
+        Ok(tx)
+    }
+
+    async fn agree(&self, tx: &mut Tx, flow: &Flow, signed_in: &SignedIn, rights: &Rights) -> Result<(), Error> {
+        let now = self.inner.clock.now();
+        let consent = Consent {
+            id: format!("cns_{}", uuid_v7(now, &*self.inner.entropy)?),
+            user_id: signed_in.user_id.clone(),
+            client_id: flow.checked.client.id.clone(),
+            resource_server_id: rights.resource_server.id.clone(),
+            shown: rights.shown.clone(),
+            granted_at: now,
+            updated_at: now,
+        };
+        tx.put_consent(&consent).await?;
+        let record = Record {
+            client_id: Some(&consent.client_id),
+            user_id: Some(&consent.user_id),
+            resource: Some(&consent.resource_server_id),
+            detail: json!({ "scopes": rights.grant.scopes }),
+            ..Record::new(now, actor(signed_in))
+        };
+        Ok(tx.audit(AuditKind::ConsentGranted, &record).await?)
+    }
+}
+
+fn actor(signed_in: &SignedIn) -> Actor {
+    Actor::recorded(format!("user:{}", signed_in.user_id))
+}

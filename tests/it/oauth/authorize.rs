@@ -1,0 +1,8 @@
+//! The authorization endpoint, with a browser.
+
+mod pushed;
+mod refusals;
+pub mod stage;
+mod transactions;
+mod walk;
+mod withdrawal;
