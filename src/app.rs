@@ -3,7 +3,9 @@
 mod cluster;
 pub mod database;
 mod door;
+pub mod jobs;
 pub mod keys;
+mod limits;
 pub mod logging;
 pub mod people;
 mod running;

@@ -4,8 +4,10 @@ mod apikey;
 mod config_check;
 mod crds;
 mod grant;
+mod key;
 mod migrate;
 mod output;
+mod purge;
 mod serve;
 mod session;
 mod user;
@@ -45,6 +47,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Bring the database to this version's schema
     Migrate,
+    /// Clear away what has expired; the leader does it every purge.interval
+    Purge(purge::Arguments),
     /// Say what this program is
     Version,
     /// Print the custom resource definitions
@@ -77,6 +81,9 @@ enum Admin {
     /// What users have granted to clients
     #[command(subcommand)]
     Grant(grant::Arguments),
+    /// Signing keys
+    #[command(subcommand)]
+    Key(key::Arguments),
 }
 
 /// Why a command did not end well: one line, and the exit code.
@@ -113,6 +120,7 @@ pub fn run() -> ExitCode {
     let done = match cli.command {
         Command::Serve(arguments) => serve::run(&arguments, environment, settings).map(|()| Table::default()),
         Command::Migrate => load(settings, environment).and_then(|s| migrate::run(&s)),
+        Command::Purge(arguments) => load(settings, environment).and_then(|s| purge::run(&s, &arguments)),
         Command::Version => Ok(version::run()),
         Command::Crds(arguments) => crds::run(&arguments).map(|()| Table::default()),
         Command::Config(Config::Check) => load(settings, environment).map(|s| config_check::run(&s)),
@@ -124,6 +132,7 @@ pub fn run() -> ExitCode {
             load(settings, environment).and_then(|s| session::run(&s, &arguments))
         }
         Command::Admin(Admin::Grant(arguments)) => load(settings, environment).and_then(|s| grant::run(&s, &arguments)),
+        Command::Admin(Admin::Key(arguments)) => load(settings, environment).and_then(|s| key::run(&s, &arguments)),
     };
     match done {
         Ok(table) => {

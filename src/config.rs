@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod operator;
 pub mod outbound;
 pub mod par;
+pub mod purge;
 pub mod rate_limits;
 pub mod server;
 pub mod sessions;
@@ -58,6 +59,10 @@ pub struct Config {
     pub metrics: metrics::Metrics,
     /// The log.
     pub logging: logging::Logging,
+    /// Clearing away what has expired.
+    pub purge: purge::Purge,
+    /// The audit.
+    pub audit: purge::Audit,
     /// What one source address may try.
     pub rate_limits: rate_limits::RateLimits,
     /// Dynamic client registration.
@@ -84,6 +89,8 @@ impl Default for Config {
             policy_dir: None,
             metrics: metrics::Metrics::default(),
             logging: logging::Logging::default(),
+            purge: purge::Purge::default(),
+            audit: purge::Audit::default(),
             rate_limits: rate_limits::RateLimits::default(),
             dcr: dcr::Dcr::default(),
             cimd: cimd::Cimd::default(),
@@ -131,6 +138,8 @@ impl Config {
         self.par.validate()?;
         self.operator.validate()?;
         self.metrics.validate()?;
+        self.purge.validate()?;
+        self.audit.validate()?;
         self.rate_limits.validate()?;
         self.dcr.validate()?;
         self.cimd.validate()?;

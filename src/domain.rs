@@ -24,11 +24,14 @@ pub mod outcome;
 pub mod owner;
 pub mod policy;
 pub mod provider;
+pub mod purge;
 pub mod reason;
 pub mod redirect;
 pub mod refusal;
 pub mod resource_server;
 pub mod secret;
+pub mod signing_key;
+pub mod source;
 pub mod spec;
 pub mod user;
 

@@ -2,6 +2,7 @@
 
 pub mod admin;
 mod extract;
+mod gate;
 mod health;
 mod metrics;
 mod observe;
@@ -9,6 +10,7 @@ pub mod public;
 mod respond;
 mod serve;
 
+pub use self::gate::Sources;
 pub use self::health::{Checks, Health};
 pub use self::metrics::{MetricsPage, router as metrics_router};
 pub use self::serve::serve;

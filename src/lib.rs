@@ -11,6 +11,7 @@ pub mod directory;
 pub mod domain;
 pub mod http;
 pub mod identity;
+pub mod jobs;
 pub mod manifest;
 pub mod metrics;
 pub mod oauth;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Gauge, Histogram, IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
+pub use self::family::Label;
 use self::family::{Family, Metric};
 pub use self::label::{
     Active, Check, ConsentDecision, ConsentFlow, ConsentRevoker, Endpoint, Entity, Grant, LoginMethod, LoginProvider,
@@ -20,6 +21,7 @@ use crate::domain::audit::AuditKind;
 use crate::domain::desired::DriftMode;
 use crate::domain::observer::DatabaseOperation;
 use crate::domain::owner::Kind;
+use crate::domain::purge::PurgeTarget;
 use crate::domain::refusal::Refusal;
 use crate::domain::resource_server::SigningAlgorithm;
 use crate::domain::spec::Class;
@@ -178,6 +180,14 @@ catalog! {
     leader_transitions_total: IntCounter {},
     /// Seconds since the signing key was made
     signing_key_age_seconds: Gauge { alg: SigningAlgorithm },
+    /// Signing keys that became active
+    signing_key_rotations_total: IntCounter { alg: SigningAlgorithm },
+    /// Seconds it took to read the signing keys again
+    signing_key_reload_duration_seconds: Histogram {},
+    /// Rows cleared away
+    purge_rows_total: IntCounter { target: PurgeTarget },
+    /// When the target was last cleared whole, in seconds since 1970
+    purge_last_success_timestamp_seconds: Gauge { target: PurgeTarget },
     /// 1 while the check passes
     healthy: IntGauge { check: Check },
     /// Failures of the check in a row

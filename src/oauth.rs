@@ -18,7 +18,9 @@ mod lookup;
 mod metadata;
 mod mint;
 mod patience;
+mod public_key;
 mod pushed;
+mod refusals;
 mod request;
 mod revoke;
 mod signer;
@@ -38,6 +40,8 @@ pub use self::error::Error;
 pub use self::form::{Form, pairs};
 pub use self::grant::authorization_code::Authorized;
 pub use self::introspect::Introspection;
+pub use self::keys::{FolderError, Kept, KeyChange, KeySettings, KeysWanted, ListedKey};
+pub use self::limit::{ClientEndpoint, ClientLimits};
 pub use self::metadata::path;
 pub use self::pushed::{PushRequest, PushResponse, PushedRules};
 pub use self::request::{AboutToken, Asked, Grant, TokenRequest};
@@ -54,12 +58,15 @@ pub struct Parts {
     /// Open, migrated and loaded.
     pub store: Store,
     pub sealer: Sealer,
+    pub keys: KeySettings,
     /// `iss` of every token, without a slash at its end.
     pub issuer: String,
     pub clock: Arc<dyn Clock>,
     pub entropy: Arc<dyn Entropy>,
     /// Failed authentications in a minute from one address, above which it must wait.
     pub failures_per_minute: u32,
+    /// Requests of one client in a minute.
+    pub limits: ClientLimits,
     /// Requests that may wait for the database at once.
     pub max_waiting: usize,
     /// How long a used refresh token is answered with the same successor; later it ends its family.
@@ -80,11 +87,12 @@ struct Inner {
     home: metadata::Issuer,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    keys: keys::KeyRing,
+    keys: keys::Keys,
     failures: limit::Failures,
+    budgets: limit::Budgets,
+    refusals: refusals::Refusals,
     patience: patience::Patience,
     metadata: Document,
-    jwks: Document,
     /// What refresh tokens are derived with.
     successors: Mac,
     refresh_grace: SignedDuration,
@@ -98,16 +106,18 @@ impl AuthorizationServer {
     /// When the issuer is no URL, or a key cannot be read; then none is made.
     pub async fn new(parts: Parts) -> Result<Self, Error> {
         let home = metadata::Issuer::parse(&parts.issuer)?;
-        let keys = keys::ensure(&parts.store, &parts.sealer, &*parts.clock).await?;
+        let successors = parts.sealer.mac("refresh-token");
+        let keys = keys::Keys::open(&parts.store, parts.sealer, parts.keys, &*parts.clock).await?;
         Ok(Self {
             inner: Arc::new(Inner {
                 metadata: metadata::issuer(&parts.issuer, parts.pushed_requests.required),
-                jwks: Document::new(&keys.jwks()),
-                successors: parts.sealer.mac("refresh-token"),
+                successors,
                 refresh_grace: SignedDuration::try_from(parts.refresh_grace).unwrap_or_default(),
                 pushed_requests: parts.pushed_requests,
                 keys,
                 failures: limit::Failures::new(parts.failures_per_minute),
+                budgets: limit::Budgets::new(parts.limits),
+                refusals: refusals::Refusals::default(),
                 patience: patience::Patience::new(parts.max_waiting),
                 home,
                 store: parts.store,
@@ -139,7 +149,12 @@ impl AuthorizationServer {
     /// The active signing keys and how old they are, in seconds.
     pub fn key_ages(&self) -> Vec<(SigningAlgorithm, f64)> {
         let now: Timestamp = self.inner.clock.now();
-        self.inner.keys.ages().map(|(algorithm, made)| (algorithm, now.duration_since(made).as_secs_f64())).collect()
+        self.inner
+            .keys
+            .ages()
+            .into_iter()
+            .map(|(algorithm, made)| (algorithm, now.duration_since(made).as_secs_f64()))
+            .collect()
     }
 
     /// Eight unpredictable bytes, to tell processes apart.

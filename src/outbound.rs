@@ -7,6 +7,7 @@
 mod address;
 mod guard;
 mod private;
+mod transit;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use reqwest::header::{ACCEPT, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, Hea
 pub use self::address::is_public;
 pub use self::guard::{Resolver, SystemResolver};
 pub use self::private::{NotPrivate, Private};
+pub use self::transit::{Transit, TransitAuthentication, TransitError, TransitOptions, TransitVersion};
 use guard::Guard;
 
 /// A connection has to stand within this.

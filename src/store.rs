@@ -27,6 +27,7 @@ mod managed;
 mod mapping;
 mod migrate;
 mod postgres;
+mod purge;
 mod refresh;
 mod replay;
 mod report;
@@ -37,6 +38,7 @@ mod snapshot;
 mod sqlite;
 mod time;
 mod token;
+mod topic;
 mod tx;
 
 use std::collections::HashMap;
@@ -46,7 +48,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Notify, OnceCell, broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, OnceCell, broadcast, mpsc, oneshot, watch};
 
 use crate::domain::policy::Changed;
 use crate::domain::{Actor, Epoch, Kind, Observer};
@@ -65,9 +67,10 @@ pub use refresh::RefreshRow;
 pub use replay::{Once, OnceKind};
 pub use revoke::{Ended, Revoke, RevokeCause};
 pub use role::{RoleAssignment, RoleOrigin};
-pub use signing_key::{KeyState, SigningKey};
+pub use signing_key::SigningKey;
 pub use snapshot::Snapshot;
 pub use token::TokenRow;
+pub use topic::Topic;
 pub use tx::Tx;
 
 use database::{Database, Engine};
@@ -112,6 +115,7 @@ struct Inner {
     rereads: Mutex<Rereads>,
     wake: Arc<Notify>,
     changed: broadcast::Sender<Changed>,
+    topics: topic::Topics,
     queue: mpsc::Sender<Waiting>,
     _held: Option<File>,
 }
@@ -170,6 +174,7 @@ impl Store {
             rereads: Mutex::default(),
             wake: Arc::default(),
             changed: broadcast::channel(1024).0,
+            topics: topic::Topics::default(),
             queue,
             _held: held,
         };
@@ -246,6 +251,11 @@ impl Store {
     /// Word of every change. A receiver that lags must treat everything as changed.
     pub fn subscribe(&self) -> broadcast::Receiver<Changed> {
         self.inner.changed.subscribe()
+    }
+
+    /// Word that something of this matter may have changed. Whoever hears of it reads it again.
+    pub fn topic(&self, topic: Topic) -> watch::Receiver<u64> {
+        self.inner.topics.subscribe(topic)
     }
 
     /// Whether the policy was ever loaded.

@@ -11,10 +11,12 @@ use super::{Error, database};
 use crate::config::{MasterKeyPlace, Mode, Settings};
 use crate::directory;
 use crate::domain::{Actor, Clock, DriftMode, Epoch, KeyHome, StatusBoard};
+use crate::jobs;
 use crate::manifest::{Policy, Trusted};
 use crate::metrics::Metrics;
 use crate::provision::Provisioner;
 use crate::seal::KeyFile;
+use crate::store::Store;
 
 /// The door that the configuration opens.
 pub enum Door {
@@ -28,6 +30,7 @@ pub enum Door {
 pub struct Parts<'a> {
     pub settings: &'a Settings,
     pub provisioner: Provisioner,
+    pub store: Store,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
     pub lead: Sender<Option<Epoch>>,
@@ -82,7 +85,11 @@ impl Door {
     /// Starts what comes in by it.
     pub async fn enter(self, parts: Parts<'_>, running: &mut Running) -> Result<(), Error> {
         let board = match self {
-            Self::None(_) => return Ok(()),
+            Self::None(_) => {
+                let (store, alone) = (parts.store, parts.settings.database_url.engine() == "sqlite");
+                running.door("lease", move |stop| jobs::lead(store, alone, (parts.lead, parts.metrics), stop));
+                return Ok(());
+            }
             Self::Cluster(cluster) => return cluster.enter(parts, running),
             Self::Directory(board) => board,
         };
@@ -102,7 +109,8 @@ impl Door {
             clock: parts.clock,
             board,
         };
-        let lead = parts.lead;
+        let (lead, store) = (parts.lead, parts.store);
+        running.background("lease", move |stop| jobs::hold(store, epoch, stop));
         running.door("policy directory", move |stop| async move {
             directory::run(directory, stop).await;
             // nothing is written from here on

@@ -1,9 +1,16 @@
-//! The master key: found, or made once, under the migration lock.
+//! The master key: found, or made once, under the migration lock. And where signing keys are kept.
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
+
 use super::Error;
+use crate::config::Settings;
+use crate::config::keys::Store as KeyPlace;
+use crate::domain::signing_key::{KeyRotation, KeyStore};
 use crate::domain::{Actor, Entropy, KeyHome};
+use crate::oauth::KeySettings;
+use crate::outbound::{Transit, TransitAuthentication, TransitOptions};
 use crate::seal::{Sealer, obtain};
 use crate::store::Store;
 
@@ -19,4 +26,52 @@ pub async fn sealer(store: &Store, home: &dyn KeyHome, entropy: Arc<dyn Entropy>
         tracing::info!(event = "master_key_bound", place = home.place());
     }
     Ok(Sealer::new(&obtained.key, entropy)?)
+}
+
+/// Where signing keys are kept, and when they are replaced.
+pub fn settings(settings: &Settings) -> Result<KeySettings, Error> {
+    let keys = &settings.config.keys;
+    let signed = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+    let rotation = KeyRotation {
+        period: keys.rotation.period.map(signed),
+        publish_ahead: signed(keys.rotation.publish_ahead),
+        store: match keys.store {
+            KeyPlace::Database => KeyStore::Database,
+            KeyPlace::File => KeyStore::File,
+            KeyPlace::Vault => KeyStore::Vault,
+        },
+    };
+    // a store that was left may hold keys that still sign
+    let folder = settings.signing_keys.clone();
+    Ok(KeySettings { rotation, folder, engine: engine(settings)? })
+}
+
+fn engine(settings: &Settings) -> Result<Option<(Transit, String)>, Error> {
+    let vault = &settings.config.keys.vault;
+    let Some(address) = vault.address.clone() else { return Ok(None) };
+    let unusable = |what: String| Error::Usage(format!("keys.vault: {what}"));
+    let authentication = match (&vault.token_file, &vault.kubernetes.role) {
+        (Some(path), _) => TransitAuthentication::TokenFile(path.clone()),
+        (None, role) => TransitAuthentication::Kubernetes {
+            mount: vault.kubernetes.mount.clone(),
+            role: role.clone().unwrap_or_default(),
+            token_file: vault.kubernetes.token_file.clone(),
+        },
+    };
+    let authorities = match &vault.ca_file {
+        Some(path) => {
+            std::fs::read(path).map_err(|error| unusable(format!("failed to read {}: {error}", path.display())))?
+        }
+        None => Vec::new(),
+    };
+    let transit = Transit::new(TransitOptions {
+        address,
+        mount: vault.mount.clone(),
+        namespace: vault.namespace.clone(),
+        authentication,
+        authorities,
+        timeout: vault.timeout,
+    });
+    let transit = transit.map_err(|error| unusable(super::chain(&error)))?;
+    Ok(Some((transit, vault.key_prefix.clone())))
 }

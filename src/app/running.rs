@@ -1,7 +1,9 @@
 //! Every task of the process under three tokens, so that it ends from the outside in: doors, listeners, the rest.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -61,8 +63,8 @@ pub struct Running {
 }
 
 impl Running {
-    pub fn new(health: Health) -> Result<Self, Error> {
-        let signals = Signals::new().map_err(Error::Runtime)?;
+    pub fn new(health: Health, reload: Arc<Notify>) -> Result<Self, Error> {
+        let signals = Signals::new(reload).map_err(Error::Runtime)?;
         let (doors, listeners, rest) = (Group::default(), Group::default(), Group::default());
         Ok(Self { signals, health, doors, listeners, rest })
     }

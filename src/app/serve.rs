@@ -7,12 +7,12 @@ use std::time::Instant;
 use axum::Router;
 use jiff::SignedDuration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::door::Door;
 use super::running::Running;
 use super::system::{SystemClock, SystemEntropy};
-use super::{Error, database, door, keys, logging, people};
+use super::{Error, database, door, jobs, keys, limits, logging, people};
 use crate::config::Settings;
 use crate::config::par::Par;
 use crate::domain::{Clock, Entropy, Observer};
@@ -38,10 +38,12 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
     let server = AuthorizationServer::new(oauth::Parts {
         store: store.clone(),
         sealer,
+        keys: keys::settings(&settings)?,
         issuer: settings.issuer.clone(),
         clock: Arc::clone(&clock),
         entropy: Arc::clone(&entropy),
         failures_per_minute: settings.config.rate_limits.failed_authentications_per_minute,
+        limits: limits::of_clients(&settings),
         max_waiting: settings.config.tokens.max_waiting,
         refresh_grace: settings.config.tokens.refresh_grace,
         pushed_requests: pushed_requests(&settings.config.par),
@@ -59,12 +61,15 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
         actor: door.actor(),
     });
     let health = Health::new(server.clone(), Arc::clone(&metrics), door.leads().then(|| leadership.clone()));
-    let mut running = Running::new(health.clone())?;
+    let hangup = Arc::new(Notify::new());
+    let mut running = Running::new(health.clone(), Arc::clone(&hangup))?;
+    jobs::begin(&settings, (&server, &store, &metrics, &clock), (leadership, hangup), &mut running);
     let parts = door::Parts {
         settings: &settings,
         provisioner: provisioner.clone(),
+        store: store.clone(),
         metrics: Arc::clone(&metrics),
-        clock,
+        clock: Arc::clone(&clock),
         lead,
     };
     let page = MetricsPage {
@@ -78,9 +83,16 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
         board: door.board(),
         metrics: page.clone(),
         health: health.clone(),
+        sources: limits::of_admins(&settings)?,
     };
     let listeners = &settings.config.server;
-    let public = public::Parts { server, identity: identity.clone(), metrics, health: health.clone() };
+    let public = public::Parts {
+        server,
+        identity: identity.clone(),
+        metrics,
+        health: health.clone(),
+        sources: limits::of_sources(&settings)?,
+    };
     listen("public listener", listeners.public.listen, public::router(public)?, &mut running).await?;
     listen("admin listener", listeners.admin.listen, admin::router(admin)?, &mut running).await?;
     if let Some(address) = listeners.metrics.listen {

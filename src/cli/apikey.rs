@@ -1,14 +1,15 @@
 //! `holdfast admin apikey`: keys of the admin port, made and ended on the database itself.
 
 use clap::{Subcommand, ValueEnum};
+use serde_json::json;
 
 use super::output::Table;
 use super::{Failure, block_on};
 use crate::app::system::{SystemClock, SystemEntropy};
 use crate::app::{Error, database};
 use crate::config::Settings;
-use crate::domain::{Actor, Clock, SecretText};
-use crate::store::{self, ApiKey, ApiRole, Store};
+use crate::domain::{Actor, AuditKind, Clock, Record, SecretText};
+use crate::store::{self, ApiKey, ApiRole, Store, Tx};
 
 #[derive(Debug, Subcommand)]
 pub enum Arguments {
@@ -80,8 +81,14 @@ async fn create(store: &Store, name: &str, role: Role) -> Result<Table, Error> {
         }
         other => other?,
     }
+    record(&mut tx, AuditKind::ApiKeyCreated, &row.name).await?;
     tx.commit().await?;
     Ok(Table::one(vec![("name", row.name), ("role", role.as_str().to_owned()), ("key", key.expose().to_owned())]))
+}
+
+async fn record(tx: &mut Tx, kind: AuditKind, name: &str) -> Result<(), store::Error> {
+    let detail = json!({ "name": name });
+    tx.audit(kind, &Record { detail, ..Record::new(SystemClock.now(), actor()) }).await
 }
 
 async fn list(store: &Store) -> Result<Table, Error> {
@@ -98,6 +105,7 @@ async fn revoke(store: &Store, name: &str) -> Result<Table, Error> {
     if !tx.revoke_api_key(name, SystemClock.now()).await? {
         return Err(Error::Refused(format!("no API key called {name} is in force")));
     }
+    record(&mut tx, AuditKind::ApiKeyRevoked, name).await?;
     tx.commit().await?;
     Ok(Table::one(vec![("revoked", name.to_owned())]))
 }

@@ -1,9 +1,10 @@
 //! Section `server`: listeners and how they end.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
@@ -18,6 +19,8 @@ pub struct Server {
     pub admin: Admin,
     /// Metrics alone.
     pub metrics: Metrics,
+    /// Networks of proxies whose `X-Forwarded-For` and `Forwarded` are believed, e.g. `[10.0.0.0/8]`. Default none.
+    pub trusted_proxies: Vec<String>,
     /// How long `/ready` says 503 before the listeners close, e.g. `10s`. Default `10s`, at most 10 minutes.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub shutdown_wait: Duration,
@@ -65,6 +68,7 @@ impl Default for Server {
             public: Public::default(),
             admin: Admin::default(),
             metrics: Metrics::default(),
+            trusted_proxies: Vec::new(),
             shutdown_wait: Duration::from_secs(10),
         }
     }
@@ -80,7 +84,19 @@ impl Server {
         self.listeners().any(|address| !address.ip().is_loopback())
     }
 
+    /// The networks of [`Self::trusted_proxies`]; a single address is a network of its own.
+    pub fn proxies(&self) -> Result<Vec<IpNet>, Error> {
+        let network = |text: &String| {
+            let address = || text.parse::<IpAddr>().map(IpNet::from);
+            let refuse =
+                |_| Error::invalid("server.trusted_proxies", format!("{text} is neither an address nor a network"));
+            text.parse::<IpNet>().or_else(|_| address()).map_err(refuse)
+        };
+        self.trusted_proxies.iter().map(network).collect()
+    }
+
     pub(super) fn validate(&self) -> Result<(), Error> {
+        self.proxies()?;
         if self.shutdown_wait > Duration::from_secs(600) {
             return Err(Error::invalid("server.shutdown_wait", "expected at most 10m"));
         }

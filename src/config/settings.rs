@@ -13,6 +13,8 @@ pub struct Settings {
     pub issuer: String,
     pub database_url: DatabaseUrl,
     pub master_key: MasterKeyPlace,
+    /// Folder of the key store `file`, when it can be told.
+    pub signing_keys: Option<PathBuf>,
     /// `$XDG_DATA_HOME/holdfast`; a policy directory's generated secrets lie in `secrets` below it.
     /// There is one whenever `policy_dir` is set.
     pub data_dir: Option<PathBuf>,
@@ -59,12 +61,17 @@ impl Settings {
             (None, Some(name)) => MasterKeyPlace::Secret(name.clone()),
             (None, None) => MasterKeyPlace::File(below("keys.master_key_file", "master.key")?),
         };
+        let signing_keys = match &config.keys.file.folder {
+            Some(folder) => Some(folder.clone()),
+            None if config.keys.store == super::keys::Store::File => Some(below("keys.file.folder", "signing-keys")?),
+            None => data_dir.as_ref().map(|dir| dir.join("signing-keys")),
+        };
         if config.policy_dir.is_some() && data_dir.is_none() {
             return Err(Error::invalid("policy_dir", "needs XDG_DATA_HOME or HOME, where its secrets are put"));
         }
         let variable = |name| environment.get(name).map(str::to_owned);
         let (pod_name, pod_namespace) = (variable("POD_NAME"), variable("POD_NAMESPACE"));
-        Ok(Self { config, issuer, database_url, master_key, data_dir, pod_name, pod_namespace })
+        Ok(Self { config, issuer, database_url, master_key, signing_keys, data_dir, pod_name, pod_namespace })
     }
 }
 

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::actor::Actor;
+use super::owner::Kind;
+use super::reason::Reason;
 
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])* $variant:ident = $text:literal,)*) => {
@@ -81,6 +83,33 @@ kinds! {
 }
 
 impl AuditKind {
+    /// What the audit calls something that is told about a managed object; `None` = no event of its own.
+    pub const fn of_policy(reason: Reason, kind: Kind) -> Option<Self> {
+        Some(match (reason, kind) {
+            (Reason::DriftDetected, _) => Self::DriftDetected,
+            (Reason::DriftCorrected, _) => Self::DriftCorrected,
+            (Reason::SecretGenerated | Reason::SecretRotated | Reason::SecretRetired, _) => Self::SecretRotated,
+            (Reason::Suspended, _) => Self::ClientSuspended,
+            (Reason::Resumed, _) => Self::ClientReactivated,
+            (Reason::Created, Kind::OAuthClient) => Self::ClientRegistered,
+            (Reason::Created, Kind::ResourceServer) => Self::ResourceCreated,
+            (Reason::Created, Kind::Provider) => Self::ProviderCreated,
+            (Reason::Updated | Reason::Adopted | Reason::Retained | Reason::Launched, Kind::OAuthClient) => {
+                Self::ClientUpdated
+            }
+            (Reason::Updated | Reason::Adopted | Reason::Retained | Reason::Launched, Kind::ResourceServer) => {
+                Self::ResourceUpdated
+            }
+            (Reason::Updated | Reason::Adopted | Reason::Retained | Reason::Launched, Kind::Provider) => {
+                Self::ProviderUpdated
+            }
+            (Reason::Deleted, Kind::OAuthClient) => Self::ClientDeleted,
+            (Reason::Deleted, Kind::ResourceServer) => Self::ResourceDeleted,
+            (Reason::Deleted, Kind::Provider) => Self::ProviderDeleted,
+            _ => return None,
+        })
+    }
+
     /// Whether `audit.issuance_retention` decides how long it is kept.
     pub const fn is_issuance(self) -> bool {
         matches!(self, Self::TokenIssued | Self::TokenRefreshed | Self::TokenExchanged)

@@ -18,6 +18,8 @@ pub trait Observer: Send + Sync {
     /// How far the snapshot lags behind the change feed.
     fn feed_lag(&self, _lag: Duration) {}
     fn secret_rotated(&self, _kind: Kind) {}
+    /// Signing keys were read again.
+    fn keys_reloaded(&self, _took: Duration) {}
     /// Records of the audit were committed.
     fn audited(&self, _kind: AuditKind, _records: u64) {}
     /// Records of the audit could not be written and are lost.

@@ -150,6 +150,8 @@ pub enum SigningAlgorithm {
 }
 
 impl SigningAlgorithm {
+    pub const ALL: [Self; 3] = [Self::ES256, Self::EdDSA, Self::RS256];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ES256 => "ES256",

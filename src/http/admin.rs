@@ -3,6 +3,7 @@
 mod authenticate;
 mod call;
 mod consents;
+mod keys;
 mod patch;
 mod resources;
 mod sessions;
@@ -14,6 +15,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::{delete, get, patch as on_patch, post};
 
+use super::gate::{Gate, Sources};
 use super::health::{self, Health};
 use super::metrics::MetricsPage;
 use super::observe::Observatory;
@@ -36,6 +38,7 @@ pub struct Parts {
     pub board: Arc<dyn StatusBoard>,
     pub metrics: MetricsPage,
     pub health: Health,
+    pub sources: Sources,
 }
 
 impl FromRef<Parts> for AuthorizationServer {
@@ -67,7 +70,12 @@ impl FromRef<Parts> for Arc<Metrics> {
 /// # Errors
 /// When the system's random source fails.
 pub fn router(parts: Parts) -> Result<Router, Error> {
-    let observatory = Observatory::new(Arc::clone(&parts.metrics.metrics), "", parts.server.nonce()?);
+    let observatory = Observatory::new(
+        Arc::clone(&parts.metrics.metrics),
+        "",
+        parts.server.nonce()?,
+        Gate::new(parts.sources.clone(), None),
+    );
     let others = health::router(parts.health.clone(), true).merge(parts.metrics.routes());
     let router = Router::new()
         .route("/admin/resources", get(resources::list))
@@ -83,6 +91,8 @@ pub fn router(parts: Parts) -> Result<Router, Error> {
         .route("/admin/users/{id}/force-logout", post(users::force_logout))
         .route("/admin/sessions", get(sessions::list))
         .route("/admin/sessions/{id}", delete(sessions::revoke))
+        .route("/admin/keys", get(keys::list))
+        .route("/admin/keys/rotate", post(keys::rotate))
         .with_state(parts)
         .merge(others)
         .method_not_allowed_fallback(respond::wrong_method)

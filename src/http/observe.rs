@@ -4,14 +4,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use super::gate::Gate;
 use super::public::{END_SESSION, LEGACY_AUTHORIZE, LEGACY_TOKEN, LOGOUT, PASSWORD, TRANSACTION, pages};
 use crate::domain::SessionEnd;
-use crate::metrics::{ConsentDecision, Method, Metrics, Route};
+use crate::metrics::{ConsentDecision, Endpoint, Label, Method, Metrics, Route};
 use crate::oauth::{self, Ended, Grant, Issued, Revoked, path};
 
 /// The header that ties a log line to a request.
@@ -72,7 +73,9 @@ impl Told {
             oauth::Error::Reused { reason, client_id, grant_id, ended } => {
                 Self::Reused { client_id, reason: reason.as_str(), grant_id, ended }
             }
-            oauth::Error::Limited { retry_after } => Self::RateLimited { seconds: retry_after.as_secs() + 1 },
+            oauth::Error::Limited { retry_after } | oauth::Error::Throttled { retry_after } => {
+                Self::RateLimited { seconds: retry_after.as_secs() + 1 }
+            }
             other => Self::Failed(chain(&other)),
         }
     }
@@ -103,12 +106,13 @@ struct Inner {
     /// Tells request ids of processes apart.
     process: u64,
     requests: AtomicU64,
+    gate: Gate,
 }
 
 impl Observatory {
-    pub fn new(metrics: Arc<Metrics>, base: &str, process: [u8; 8]) -> Self {
+    pub fn new(metrics: Arc<Metrics>, base: &str, process: [u8; 8], gate: Gate) -> Self {
         let process = u64::from_be_bytes(process);
-        Self { inner: Arc::new(Inner { metrics, base: base.to_owned(), process, requests: AtomicU64::new(0) }) }
+        Self { inner: Arc::new(Inner { metrics, base: base.to_owned(), process, requests: AtomicU64::new(0), gate }) }
     }
 
     fn request_id(&self, headers: &HeaderMap) -> HeaderValue {
@@ -145,6 +149,8 @@ impl Observatory {
             "/admin/users" => Route::AdminUsers,
             "/admin/sessions" | "/admin/sessions/{id}" => Route::AdminSessions,
             user if user.starts_with("/admin/users/{id}") => Route::AdminUser,
+            "/admin/keys" => Route::AdminKeys,
+            "/admin/keys/rotate" => Route::AdminKeyRotation,
             "/livez" => Route::Livez,
             "/ready" => Route::Ready,
             "/health" => Route::Health,
@@ -198,16 +204,22 @@ impl Trace {
 }
 
 /// The outermost layer.
-pub(super) async fn observe(State(observatory): State<Observatory>, request: Request, next: Next) -> Response {
+pub(super) async fn observe(State(observatory): State<Observatory>, mut request: Request, next: Next) -> Response {
     let route = observatory.route(&request);
     let mut timer = observatory.inner.metrics.http_request(Method::of(request.method().as_str()));
     timer.route(route);
     let id = observatory.request_id(request.headers());
     let trace = Trace::read(request.headers());
-    let source = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>().map(|peer| peer.0.ip());
-    let mut response = next.run(request).await;
+    let source = observatory.inner.gate.place(&mut request);
+    let mut response = match observatory.inner.gate.refuse(endpoint(route), source) {
+        Some(refused) => refused,
+        None => next.run(request).await,
+    };
     timer.end(response.status().as_u16());
     if let Some(told) = response.extensions_mut().remove::<Told>() {
+        if let (Told::RateLimited { .. }, Some(endpoint)) = (&told, endpoint(route)) {
+            observatory.inner.metrics.rate_limited(endpoint);
+        }
         tell(&told, &Line { route, request_id: id.to_str().unwrap_or_default(), trace, source });
     }
     response.headers_mut().insert(REQUEST_ID, id);
@@ -272,7 +284,7 @@ fn tell(told: &Told, line: &Line<'_>) {
             tracing::warn!(event = "authorization_denied", client_id, reason, request_id, trace_id, span_id);
         }
         Told::RateLimited { seconds } => {
-            let (ip, endpoint) = (line.source.map(tracing::field::display), endpoint(line.route));
+            let (ip, endpoint) = (line.source.map(tracing::field::display), endpoint(line.route).map(Label::as_str));
             tracing::warn!(event = "rate_limited", ip, endpoint, retry_after = seconds, request_id, trace_id, span_id);
         }
         Told::Failed(error) => {
@@ -300,16 +312,26 @@ fn tell(told: &Told, line: &Line<'_>) {
     }
 }
 
-fn endpoint(route: Route) -> &'static str {
-    match route {
-        Route::Introspect => "introspect",
-        Route::Revoke => "revoke",
-        Route::Token => "token",
-        Route::Authorize => "authorize",
-        Route::Par => "par",
-        Route::Login => "login",
-        _ => "admin",
-    }
+/// What a limit of requests is for.
+const fn endpoint(route: Route) -> Option<Endpoint> {
+    Some(match route {
+        Route::Token => Endpoint::Token,
+        Route::Introspect => Endpoint::Introspect,
+        Route::Revoke => Endpoint::Revoke,
+        Route::Authorize => Endpoint::Authorize,
+        Route::Par => Endpoint::Par,
+        Route::Login => Endpoint::Login,
+        Route::AdminResources
+        | Route::AdminClient
+        | Route::AdminResourceServer
+        | Route::AdminUsers
+        | Route::AdminUser
+        | Route::AdminSessions
+        | Route::AdminConsents
+        | Route::AdminKeys
+        | Route::AdminKeyRotation => Endpoint::Admin,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

@@ -16,13 +16,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRef;
-use axum::http::{HeaderName, Method, header};
+use axum::http::{HeaderName, Method, StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{Any, CorsLayer};
 
 use self::pages::Pages;
+use super::gate::{Gate, Page, Sources};
 use super::health::{self, Health};
 use super::observe::{Observatory, observe};
 use super::respond;
@@ -81,6 +82,7 @@ pub struct Parts {
     pub identity: Identity,
     pub metrics: Arc<Metrics>,
     pub health: Health,
+    pub sources: Sources,
 }
 
 /// Everything below the issuer, at the issuer's own path.
@@ -88,10 +90,11 @@ pub struct Parts {
 /// # Errors
 /// When the system's random source fails.
 pub fn router(parts: Parts) -> Result<Router, Error> {
-    let Parts { server, identity, metrics, health } = parts;
+    let Parts { server, identity, metrics, health, sources } = parts;
     let base = server.base_path().to_owned();
-    let observatory = Observatory::new(Arc::clone(&metrics), &base, server.nonce()?);
     let pages = Pages::new(server.issuer(), &base);
+    let page = too_many(pages.clone());
+    let observatory = Observatory::new(Arc::clone(&metrics), &base, server.nonce()?, Gate::new(sources, Some(page)));
     let shared = Shared { server, identity, metrics, pages };
     let router = Router::new()
         .merge(open(&base).layer(cors()))
@@ -101,6 +104,12 @@ pub fn router(parts: Parts) -> Result<Router, Error> {
         .merge(health::router(health, false).method_not_allowed_fallback(respond::wrong_method))
         .fallback(respond::not_found);
     Ok(finish(router, observatory))
+}
+
+/// What people who come too often are shown.
+fn too_many(pages: Pages) -> Page {
+    let text = "Too many requests came from where you are. Wait a moment, then load this page again.";
+    Arc::new(move |seconds| pages.retry(StatusCode::TOO_MANY_REQUESTS, "One moment, please", text, seconds))
 }
 
 /// What every port has around its routes; the last is the outermost.
@@ -170,7 +179,7 @@ fn cors() -> CorsLayer {
 #[cfg(test)]
 mod tests {
     use axum::body::{Body, to_bytes};
-    use axum::http::{Request, StatusCode};
+    use axum::http::Request;
     use tower::ServiceExt;
 
     use super::*;
@@ -179,7 +188,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_a_server_error_in_json() {
         let metrics = Metrics::new().unwrap();
-        let observatory = Observatory::new(Arc::clone(&metrics), "", [7; 8]);
+        let observatory = Observatory::new(Arc::clone(&metrics), "", [7; 8], Gate::new(Sources::default(), None));
         let routes = Router::new().route(
             "/livez",
             get(|| async {

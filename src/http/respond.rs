@@ -20,6 +20,9 @@ struct Problem<'a> {
     error_description: &'a str,
 }
 
+/// How long metadata may be kept.
+const METADATA_SECONDS: i64 = 300;
+
 /// Whoever is told to come back is told when, in seconds.
 const COME_BACK: u64 = 5;
 
@@ -54,6 +57,13 @@ pub(super) fn limited(after: Duration) -> Response {
     retry(response, after.as_secs() + 1)
 }
 
+/// 429 for who sends too many requests.
+pub(super) fn throttled(after: Duration) -> Response {
+    let text = "too many requests; try again later";
+    let response = error(StatusCode::TOO_MANY_REQUESTS, Refusal::TooManyFailures.code(), text);
+    retry(response, after.as_secs() + 1)
+}
+
 fn retry(mut response: Response, seconds: u64) -> Response {
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     response
@@ -84,6 +94,11 @@ pub(super) fn panicked(what: Box<dyn Any + Send + 'static>) -> axum::http::Respo
 
 /// A prepared document, or 304 for who has it already (RFC 9110 §13.1.2).
 pub(super) fn document(document: &Document, request: &HeaderMap) -> Response {
+    document_for(document, request, METADATA_SECONDS)
+}
+
+/// The same, to be kept for so many seconds.
+pub(super) fn document_for(document: &Document, request: &HeaderMap, seconds: i64) -> Response {
     let known = request.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let mut tags = known.flat_map(|list| list.split(',')).map(|tag| tag.trim().trim_start_matches("W/"));
     let unchanged = tags.any(|tag| tag == "*" || tag == document.etag);
@@ -94,8 +109,9 @@ pub(super) fn document(document: &Document, request: &HeaderMap) -> Response {
         (json, document.bytes.clone()).into_response()
     };
     let headers = response.headers_mut();
-    // shorter than a new key is published before it signs
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+    if let Ok(kept) = HeaderValue::from_str(&format!("public, max-age={seconds}")) {
+        headers.insert(header::CACHE_CONTROL, kept);
+    }
     if let Ok(etag) = HeaderValue::from_str(&document.etag) {
         headers.insert(header::ETAG, etag);
     }
@@ -107,7 +123,9 @@ pub(super) fn oauth(failure: oauth::Error) -> Response {
     let mut response = match &failure {
         oauth::Error::Refused { reason, .. } | oauth::Error::Reused { reason, .. } => refusal(*reason),
         oauth::Error::Limited { retry_after } => limited(*retry_after),
+        oauth::Error::Throttled { retry_after } => throttled(*retry_after),
         oauth::Error::Unavailable(_) => unavailable("the database does not answer; try again"),
+        oauth::Error::Engine(_) | oauth::Error::KeyAway { .. } => unavailable("no token can be signed now; try again"),
         _ => fault(),
     };
     response.extensions_mut().insert(Told::of(failure));

@@ -5,6 +5,7 @@ use crate::domain::audit::AuditKind;
 use crate::domain::desired::DriftMode;
 use crate::domain::observer::DatabaseOperation;
 use crate::domain::owner::Kind;
+use crate::domain::purge::PurgeTarget;
 use crate::domain::refusal::Refusal;
 use crate::domain::resource_server::SigningAlgorithm;
 use crate::domain::spec::Class;
@@ -71,12 +72,14 @@ label! {
     /// What the admin API works on.
     Entity {
         Client = "client", ResourceServer = "resource_server", Resource = "resource", User = "user",
-        Session = "session", Consent = "consent",
+        Session = "session", Consent = "consent", Key = "key",
     }
 }
 label! {
     /// What the admin API did with it.
-    Operation { List = "list", Get = "get", Create = "create", Update = "update", Delete = "delete" }
+    Operation {
+        List = "list", Get = "get", Create = "create", Update = "update", Delete = "delete", Rotate = "rotate",
+    }
 }
 label! {
     /// Success or not.
@@ -84,7 +87,10 @@ label! {
 }
 label! {
     /// Limited endpoints.
-    Endpoint { Token = "token", Introspect = "introspect", Revoke = "revoke", Login = "login", Authorize = "authorize", Par = "par", Admin = "admin" }
+    Endpoint {
+        Token = "token", Authorize = "authorize", Introspect = "introspect", Revoke = "revoke", Register = "register",
+        Device = "device", Par = "par", Login = "login", Admin = "admin",
+    }
 }
 label! {
     /// How somebody signs in.
@@ -145,6 +151,8 @@ label! {
         AdminUsers = "/admin/users",
         AdminUser = "/admin/users/{id}",
         AdminSessions = "/admin/sessions",
+        AdminKeys = "/admin/keys",
+        AdminKeyRotation = "/admin/keys/rotate",
         Metrics = "/metrics",
         Livez = "/livez",
         Ready = "/ready",
@@ -155,7 +163,7 @@ label! {
 label! {
     /// HTTP statuses this server answers with.
     Status {
-        S200 = "200", S201 = "201", S204 = "204", S303 = "303", S304 = "304", S400 = "400", S401 = "401", S403 = "403", S404 = "404", S405 = "405",
+        S200 = "200", S201 = "201", S202 = "202", S204 = "204", S303 = "303", S304 = "304", S400 = "400", S401 = "401", S403 = "403", S404 = "404", S405 = "405",
         S408 = "408", S409 = "409", S413 = "413", S414 = "414", S415 = "415", S429 = "429", S431 = "431", S499 = "499",
         S500 = "500", S503 = "503", Other = "other",
     }
@@ -202,6 +210,7 @@ label! {
 }
 
 from_domain!(AuditKind, AuditKind::ALL);
+from_domain!(PurgeTarget, PurgeTarget::ALL);
 from_domain!(Kind, &Kind::ALL);
 from_domain!(Class, &[Class::Security, Class::Behavior, Class::Cosmetic]);
 from_domain!(DriftMode, &[DriftMode::Enforce, DriftMode::Warn, DriftMode::Ignore]);

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use super::Metrics;
 use super::label::{
     Active, Check, ConsentDecision, ConsentFlow, ConsentRevoker, Endpoint, Entity, Grant, LoginMethod, LoginProvider,
@@ -14,6 +16,7 @@ use crate::domain::desired::DriftMode;
 use crate::domain::leadership::Epoch;
 use crate::domain::observer::{DatabaseOperation, Observer};
 use crate::domain::owner::Kind;
+use crate::domain::purge::PurgeTarget;
 use crate::domain::refusal::Refusal;
 use crate::domain::resource_server::SigningAlgorithm;
 use crate::domain::spec::Class;
@@ -225,6 +228,22 @@ impl Metrics {
         self.signing_key_age_seconds.with((algorithm,)).set(seconds);
     }
 
+    /// A signing key became active.
+    pub fn signing_key_rotated(&self, algorithm: SigningAlgorithm) {
+        self.signing_key_rotations_total.with((algorithm,)).inc();
+    }
+
+    /// A target was cleared whole at `now`.
+    pub fn purged(&self, target: PurgeTarget, rows: u64, now: Timestamp) {
+        self.purge_rows_total.with((target,)).inc_by(rows);
+        self.purge_last_success_timestamp_seconds.with((target,)).set(now.as_second() as f64);
+    }
+
+    /// A target was begun and not finished.
+    pub fn purged_partly(&self, target: PurgeTarget, rows: u64) {
+        self.purge_rows_total.with((target,)).inc_by(rows);
+    }
+
     /// What a health check found.
     pub fn health(&self, check: Check, ok: bool) {
         self.healthy.with((check,)).set(i64::from(ok));
@@ -258,6 +277,10 @@ impl Observer for Metrics {
         if !ok {
             self.db_errors_total.with((operation,)).inc();
         }
+    }
+
+    fn keys_reloaded(&self, took: Duration) {
+        self.signing_key_reload_duration_seconds.with(()).observe(took.as_secs_f64());
     }
 
     fn audited(&self, kind: AuditKind, records: u64) {

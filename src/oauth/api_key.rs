@@ -36,6 +36,7 @@ impl AuthorizationServer {
         let store = &self.inner.store;
         let found = self.inner.patience.hold(|| read(store, &hash)).await?;
         let Some(key) = found else {
+            self.note_refusal(source, "unknown_api_key");
             self.inner.failures.count(source).map_err(|retry_after| Error::Limited { retry_after })?;
             return Err(Error::UnknownApiKey);
         };

@@ -33,6 +33,10 @@ pub(super) enum Caller {
 
 impl Caller {
     pub fn id(&self) -> &str {
+        self.name()
+    }
+
+    pub(super) fn name(&self) -> &String {
         match self {
             Self::Client(entry) => &entry.id,
             Self::ResourceServer(entry) => &entry.id,
@@ -70,13 +74,17 @@ impl AuthorizationServer {
             return Ok(found);
         }
         let even = Instant::now() + EVEN;
-        self.inner.failures.count(source).map_err(|retry_after| Error::Limited { retry_after })?;
+        self.inner.failures.count(source).map_err(|retry_after| {
+            self.note_refusal(source, Refusal::TooManyFailures.as_str());
+            Error::Limited { retry_after }
+        })?;
         for reading in &presented.readings {
             let kind = if is_resource_server(&reading.id) { Kind::ResourceServer } else { Kind::OAuthClient };
             self.inner.patience.hold(|| self.inner.store.reread(kind, &reading.id)).await?;
         }
         let found = self.recognise(presented, door);
-        if found.is_err() {
+        if let Err(error) = &found {
+            self.note_refusal(source, error.refusal().unwrap_or(Refusal::InvalidClient).as_str());
             sleep_until(even).await;
         }
         found

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use super::keys::FolderError;
 use super::signer::KeyError;
 use crate::domain::clock::EntropyUnavailable;
 use crate::domain::refusal::Refusal;
 use crate::domain::resource_server::SigningAlgorithm;
+use crate::outbound::TransitError;
 use crate::seal;
 use crate::store;
 
@@ -21,6 +23,9 @@ pub enum Error {
     /// Too many failed authentications from this address.
     #[error("too many failed authentications")]
     Limited { retry_after: Duration },
+    /// Too many requests of this client, or from this address.
+    #[error("too many requests")]
+    Throttled { retry_after: Duration },
     /// Nothing was decided: the database is away, busy, or policy changes faster than it can be read.
     #[error("failed to reach the database in time")]
     Unavailable(#[source] Option<store::Error>),
@@ -32,6 +37,16 @@ pub enum Error {
     OtherKey { kid: String },
     #[error("there is no active {} signing key", .0.as_str())]
     NoKey(SigningAlgorithm),
+    /// The private half is in a store that this process cannot read.
+    #[error("the private half of the signing key {kid} is not in its store")]
+    KeyAway { kid: String },
+    #[error("keys.store {0} is not set up")]
+    NoStore(&'static str),
+    /// The engine that holds the keys cannot be reached, or signs with another key.
+    #[error("failed to use the Transit engine")]
+    Engine(#[source] Option<TransitError>),
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error(transparent)]

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::AuthorizationServer;
 use super::client_auth::{Caller, Door};
 use super::error::Error;
+use super::limit::ClientEndpoint;
 use super::lookup::Found;
 use super::mint::token_type;
 use super::request::{AboutToken, Asked};
@@ -60,7 +61,9 @@ impl AuthorizationServer {
     /// A refusal, or a database that is away: an answer that nobody looked up would be a guess.
     pub async fn introspect(&self, asked: &Asked<AboutToken>) -> Result<Introspection, Error> {
         let presented = asked.credentials.as_ref().map_err(|reason| *reason)?;
-        let caller = self.authenticate(presented, Door::Introspection, asked.source).await?.caller;
+        let authenticated = self.authenticate(presented, Door::Introspection, asked.source).await?;
+        self.count(ClientEndpoint::Introspect, &authenticated, asked.source)?;
+        let caller = authenticated.caller;
         if let Caller::Client(client) = &caller
             && client.client.state == ClientState::Suspended
         {

@@ -1,6 +1,7 @@
-//! How often an address may fail: a guess costs a database read, so strangers get only so many.
+//! How often somebody may come: a guess costs a database read, so strangers get few; a client has a budget for each
+//! endpoint.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -8,7 +9,12 @@ use std::time::Duration;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
-/// Old addresses are forgotten every so many failures.
+use super::AuthorizationServer;
+use super::client_auth::Authenticated;
+use super::error::Error;
+use crate::domain::source::network;
+
+/// Who was quiet for a while is forgotten every so many requests.
 const SWEEP: u32 = 1024;
 
 pub(super) struct Failures {
@@ -36,11 +42,62 @@ impl Failures {
     }
 }
 
-/// Whoever has one IPv6 address has its whole /64.
-fn network(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-        v4 => v4,
+/// Endpoints where clients authenticate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientEndpoint {
+    Token,
+    Introspect,
+    Revoke,
+    Par,
+    Device,
+}
+
+/// Requests of one client in a minute at each of them; 0 = no limit.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ClientLimits {
+    pub token: u32,
+    pub introspect: u32,
+    pub revoke: u32,
+    pub par: u32,
+    pub device: u32,
+}
+
+#[derive(Default)]
+pub(super) struct Budgets {
+    /// By [`ClientEndpoint`].
+    limiters: [Option<DefaultKeyedRateLimiter<String>>; 5],
+    seen: AtomicU32,
+}
+
+impl Budgets {
+    pub fn new(limits: ClientLimits) -> Self {
+        let ClientLimits { token, introspect, revoke, par, device } = limits;
+        let limiter = |per_minute| NonZeroU32::new(per_minute).map(|n| RateLimiter::keyed(Quota::per_minute(n)));
+        Self { limiters: [token, introspect, revoke, par, device].map(limiter), seen: AtomicU32::new(0) }
+    }
+
+    fn spend(&self, endpoint: ClientEndpoint, who: &String) -> Result<(), Error> {
+        let Some(limiter) = &self.limiters[endpoint as usize] else { return Ok(()) };
+        let spent = limiter.check_key(who);
+        if self.seen.fetch_add(1, Ordering::Relaxed) % SWEEP == SWEEP - 1 {
+            self.limiters.iter().flatten().for_each(|limiter| limiter.retain_recent());
+        }
+        let now = DefaultClock::default().now();
+        spent.map_err(|until| Error::Throttled { retry_after: until.wait_time_from(now) })
+    }
+}
+
+impl AuthorizationServer {
+    /// Counts a request against its sender: by its id whoever proved who it is, by id and source a public client, whose
+    /// id everybody may use.
+    ///
+    /// # Errors
+    /// When there were too many.
+    pub(super) fn count(&self, endpoint: ClientEndpoint, sender: &Authenticated, source: IpAddr) -> Result<(), Error> {
+        match &sender.credential {
+            Some(_) => self.inner.budgets.spend(endpoint, sender.caller.name()),
+            None => self.inner.budgets.spend(endpoint, &format!("{} {}", network(source), sender.caller.id())),
+        }
     }
 }
 
@@ -56,5 +113,26 @@ mod tests {
         assert!(at("192.0.2.1").unwrap_err() <= Duration::from_secs(30));
         assert!(at("192.0.2.2").is_ok());
         assert!(at("2001:db8::1").is_ok() && at("2001:db8::2").is_ok() && at("2001:db8::3").is_err());
+    }
+
+    /// S21: what is counted costs next to nothing beside a signature.
+    #[test]
+    fn a_budget_is_each_client_s_own_and_costs_nothing_noticeable() {
+        let budgets = Budgets::new(ClientLimits { token: 2, introspect: 100_000_000, ..ClientLimits::default() });
+        let (one, other) = ("one".to_owned(), "other".to_owned());
+        assert!(
+            budgets.spend(ClientEndpoint::Token, &one).is_ok() && budgets.spend(ClientEndpoint::Token, &one).is_ok()
+        );
+        assert!(matches!(budgets.spend(ClientEndpoint::Token, &one), Err(Error::Throttled { .. })));
+        assert!(budgets.spend(ClientEndpoint::Token, &other).is_ok());
+        for _ in 0..1000 {
+            assert!(budgets.spend(ClientEndpoint::Revoke, &one).is_ok(), "no limit");
+        }
+        let began = std::time::Instant::now();
+        for _ in 0..20_000 {
+            assert!(budgets.spend(ClientEndpoint::Introspect, &one).is_ok());
+        }
+        let each = began.elapsed() / 20_000;
+        assert!(each < Duration::from_micros(50), "{each:?} in a build without optimisation");
     }
 }

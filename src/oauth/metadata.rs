@@ -2,6 +2,8 @@
 //!
 //! MCP clients refuse a server without `code_challenge_methods_supported`; it names the one method that is accepted.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use url::Url;
 
@@ -110,8 +112,13 @@ impl super::AuthorizationServer {
     }
 
     /// Public keys.
-    pub fn jwks(&self) -> &Document {
-        &self.inner.jwks
+    pub fn jwks(&self) -> Arc<Document> {
+        self.inner.keys.jwks()
+    }
+
+    /// Seconds for which they may be kept: no longer than a new key is published before it signs.
+    pub fn jwks_seconds(&self) -> i64 {
+        self.inner.keys.cache_seconds()
     }
 
     /// `iss` of every token, without a slash at its end.

@@ -123,7 +123,7 @@ pub(super) const fn token_type(bound: bool) -> &'static str {
 
 impl AuthorizationServer {
     /// Makes a token; it is nobody's until it is recorded, by the group commit or in the caller's transaction.
-    pub(super) fn mint(&self, minting: &Minting<'_>) -> Result<Minted, Error> {
+    pub(super) async fn mint(&self, minting: &Minting<'_>) -> Result<Minted, Error> {
         let grant = minting.grant;
         let now = self.inner.clock.now();
         let jti = uuid_v7(now, &*self.inner.entropy)?;
@@ -147,7 +147,7 @@ impl AuthorizationServer {
                 scope: &scope,
                 more: More::of(minting),
             };
-            (self.inner.keys.active(grant.algorithm)?.sign(&claims)?, None)
+            (self.inner.keys.sign(grant.algorithm, &claims).await?, None)
         };
         Ok(Minted { text, jti, scope, issued_at: now, expires_at, handle })
     }

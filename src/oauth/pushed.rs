@@ -13,6 +13,7 @@ use super::authorize::Halt;
 use super::client_auth::{Caller, Door};
 use super::error::Error;
 use super::form::Form;
+use super::limit::ClientEndpoint;
 use super::request::Asked;
 use crate::domain::actor::Actor;
 use crate::domain::authorize::Parameters;
@@ -72,7 +73,9 @@ impl AuthorizationServer {
     /// Everything that would be refused at the authorization endpoint, and a client that does not authenticate.
     pub async fn push(&self, asked: &Asked<PushRequest>) -> Result<PushResponse, Error> {
         let presented = asked.credentials.as_ref().map_err(|reason| *reason)?;
-        let caller = self.authenticate(presented, Door::Clients, asked.source).await?.caller;
+        let authenticated = self.authenticate(presented, Door::Clients, asked.source).await?;
+        self.count(ClientEndpoint::Par, &authenticated, asked.source)?;
+        let caller = authenticated.caller;
         let Caller::Client(client) = &caller else { return Err(Refusal::InvalidClient.into()) };
         let refuse = |reason| Error::of(reason, &client.id);
         if client.client.state == ClientState::Suspended {

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::AuthorizationServer;
 use super::client_auth::{Caller, Door};
 use super::error::Error;
+use super::limit::ClientEndpoint;
 use super::lookup::Found;
 use super::request::{AboutToken, Asked};
 use crate::domain::actor::Actor;
@@ -37,7 +38,9 @@ impl AuthorizationServer {
     /// A refusal, or a database that is away: a 200 that was not written would be a lie.
     pub async fn revoke(&self, asked: &Asked<AboutToken>) -> Result<Revocation, Error> {
         let presented = asked.credentials.as_ref().map_err(|reason| *reason)?;
-        let caller = self.authenticate(presented, Door::Clients, asked.source).await?.caller;
+        let authenticated = self.authenticate(presented, Door::Clients, asked.source).await?;
+        self.count(ClientEndpoint::Revoke, &authenticated, asked.source)?;
+        let caller = authenticated.caller;
         let Caller::Client(client) = &caller else { return Err(Refusal::InvalidClient.into()) };
         let token = asked.request.token.as_ref().map_err(|reason| Error::of(*reason, &client.id))?;
         let own = self.find(token).await?.filter(|found| found.client_id() == client.id);

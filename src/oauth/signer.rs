@@ -1,26 +1,17 @@
-//! Signing keys at work: compact JWS (RFC 7515) over key pairs that are parsed once.
-//!
-//! Nothing but our own tokens is verified here, so a token must begin, byte for byte, with the header of one of our
-//! keys: no algorithm, key or type is ever taken from what a stranger wrote.
+//! Private halves that are held in memory: made, read and used for compact JWS (RFC 7515), parsed once.
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    self, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
-    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Serialize;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::domain::resource_server::SigningAlgorithm;
-
-/// RFC 9068 §2.1.
-const TYPE: &str = "at+jwt";
 
 /// A key cannot be made, read or used. No part of the key is in the message.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -39,15 +30,8 @@ enum Pair {
     Rs256(Box<RsaKeyPair>),
 }
 
-/// One key, with everything about it that is the same for every token.
+/// A key pair in memory.
 pub(super) struct Signer {
-    pub algorithm: SigningAlgorithm,
-    /// RFC 7638 thumbprint of the public key.
-    pub kid: String,
-    /// Public members only (RFC 7517 §4).
-    pub jwk: Value,
-    /// base64url of the JWS header, and the dot behind it.
-    prefix: String,
     pair: Pair,
     random: SystemRandom,
 }
@@ -75,83 +59,54 @@ impl Signer {
             SigningAlgorithm::EdDSA => Ed25519KeyPair::from_pkcs8(pkcs8).map(Pair::EdDsa),
             SigningAlgorithm::RS256 => RsaKeyPair::from_pkcs8(pkcs8).map(Box::new).map(Pair::Rs256),
         };
-        let pair = pair.map_err(|_| KeyError::Parse)?;
-        let (mut jwk, thumbprint) = pair.public().ok_or(KeyError::Parse)?;
-        jwk["kid"] = thumbprint.as_str().into();
-        jwk["use"] = "sig".into();
-        jwk["alg"] = algorithm.as_str().into();
-        let header = json!({"typ": TYPE, "alg": algorithm.as_str(), "kid": thumbprint}).to_string();
-        let prefix = format!("{}.", URL_SAFE_NO_PAD.encode(header));
-        Ok(Self { algorithm, kid: thumbprint, jwk, prefix, pair, random: SystemRandom::new() })
+        Ok(Self { pair: pair.map_err(|_| KeyError::Parse)?, random: SystemRandom::new() })
     }
 
-    /// Signs `claims` as an access token.
-    pub fn sign(&self, claims: &impl Serialize) -> Result<String, KeyError> {
-        let payload = serde_json::to_vec(claims).map_err(|_| KeyError::Sign)?;
-        let mut token = String::with_capacity(self.prefix.len() + payload.len() * 4 / 3 + 352);
-        token.push_str(&self.prefix);
-        URL_SAFE_NO_PAD.encode_string(payload, &mut token);
-        let message = token.as_bytes();
-        match &self.pair {
-            Pair::Es256(pair) => {
-                let signature = pair.sign(&self.random, message).map_err(|_| KeyError::Sign)?;
-                append(&mut token, signature.as_ref());
-            }
-            Pair::EdDsa(pair) => {
-                let signature = pair.try_sign(message).map_err(|_| KeyError::Sign)?;
-                append(&mut token, signature.as_ref());
-            }
-            Pair::Rs256(pair) => {
-                let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &self.random, message, &mut signature).map_err(|_| KeyError::Sign)?;
-                append(&mut token, &signature);
-            }
-        }
-        Ok(token)
-    }
-
-    /// The claims of a token that this key signed; `None` for anything else.
-    pub fn verify(&self, token: &str) -> Option<Vec<u8>> {
-        let (payload, signature) = token.strip_prefix(&self.prefix)?.split_once('.')?;
-        let message = &token.as_bytes()[..self.prefix.len() + payload.len()];
-        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-        let (algorithm, key): (&dyn signature::VerificationAlgorithm, &[u8]) = match &self.pair {
-            Pair::Es256(pair) => (&ECDSA_P256_SHA256_FIXED, pair.public_key().as_ref()),
-            Pair::EdDsa(pair) => (&ED25519, pair.public_key().as_ref()),
-            Pair::Rs256(pair) => (&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref()),
-        };
-        UnparsedPublicKey::new(algorithm, key).verify(message, &signature).ok()?;
-        URL_SAFE_NO_PAD.decode(payload).ok()
-    }
-}
-
-fn append(token: &mut String, signature: &[u8]) {
-    token.push('.');
-    URL_SAFE_NO_PAD.encode_string(signature, token);
-}
-
-impl Pair {
-    /// The public key as a JWK, and its RFC 7638 thumbprint.
-    fn public(&self) -> Option<(Value, String)> {
+    /// The public members of a JWK (RFC 7517 §4).
+    pub fn jwk(&self) -> Result<Value, KeyError> {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        // the members of a thumbprint in their order; serde_json keeps a map sorted
-        let jwk = match self {
-            Self::Es256(pair) => {
+        Ok(match &self.pair {
+            Pair::Es256(pair) => {
                 let point = pair.public_key().as_ref();
-                let (x, y) = point.strip_prefix(&[4])?.split_at_checked(32)?;
+                let (x, y) = point.strip_prefix(&[4]).and_then(|p| p.split_at_checked(32)).ok_or(KeyError::Parse)?;
                 json!({"crv": "P-256", "kty": "EC", "x": text(x), "y": text(y)})
             }
-            Self::EdDsa(pair) => json!({"crv": "Ed25519", "kty": "OKP", "x": text(pair.public_key().as_ref())}),
-            Self::Rs256(pair) => {
+            Pair::EdDsa(pair) => json!({"crv": "Ed25519", "kty": "OKP", "x": text(pair.public_key().as_ref())}),
+            Pair::Rs256(pair) => {
                 let key = pair.public_key();
                 let exponent = key.exponent().big_endian_without_leading_zero();
                 let modulus = key.modulus().big_endian_without_leading_zero();
                 json!({"e": text(exponent), "kty": "RSA", "n": text(modulus)})
             }
-        };
-        let thumbprint = text(&Sha256::digest(jwk.to_string()));
-        Some((jwk, thumbprint))
+        })
     }
+
+    /// Signs what stands in `token` and appends a dot and the signature.
+    pub fn sign(&self, token: &mut String) -> Result<(), KeyError> {
+        let message = token.as_bytes();
+        match &self.pair {
+            Pair::Es256(pair) => {
+                let signature = pair.sign(&self.random, message).map_err(|_| KeyError::Sign)?;
+                append(token, signature.as_ref());
+            }
+            Pair::EdDsa(pair) => {
+                let signature = pair.try_sign(message).map_err(|_| KeyError::Sign)?;
+                append(token, signature.as_ref());
+            }
+            Pair::Rs256(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &self.random, message, &mut signature).map_err(|_| KeyError::Sign)?;
+                append(token, &signature);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The last part of a compact JWS.
+pub(super) fn append(token: &mut String, signature: &[u8]) {
+    token.push('.');
+    URL_SAFE_NO_PAD.encode_string(signature, token);
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::AuthorizationServer;
 use super::client_auth::Door;
 use super::error::Error;
 use super::grant::{authorization_code, client_credentials, refresh};
+use super::limit::ClientEndpoint;
 use super::request::{Asked, Grant, TokenRequest};
 use crate::domain::secret::SecretText;
 
@@ -45,6 +46,7 @@ impl AuthorizationServer {
     pub async fn token(&self, asked: &Asked<TokenRequest>) -> Result<Issued, Error> {
         let presented = asked.credentials.as_ref().map_err(|reason| *reason)?;
         let authenticated = self.authenticate(presented, Door::Clients, asked.source).await?;
+        self.count(ClientEndpoint::Token, &authenticated, asked.source)?;
         let request = &asked.request;
         match request.grant.map_err(|reason| Error::of(reason, authenticated.caller.id()))? {
             Grant::ClientCredentials => client_credentials::issue(self, presented, authenticated, request).await,

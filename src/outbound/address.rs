@@ -11,6 +11,7 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
+#[allow(clippy::match_like_matches_macro)] // it reads as the table that it is
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     let special = match (a, b, c) {

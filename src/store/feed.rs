@@ -13,6 +13,7 @@ use crate::domain::policy::{Changed, Entity};
 
 use super::database::{Database, Engine};
 use super::snapshot::Snapshot;
+use super::topic::Topic;
 use super::tx::{Connection, Tx, on, row};
 use super::{Error, Store, postgres, sqlite};
 
@@ -108,6 +109,7 @@ impl Store {
         let loaded = self.load_all().await?;
         // after a pause the old cursor goes on, for what was remembered changed meanwhile, too
         let cursor = cursor.get_or_insert(loaded);
+        self.inner.topics.all_changed();
         self.inner.healthy.store(true, Ordering::Relaxed);
         *pause = BACKOFF.0;
         loop {
@@ -141,6 +143,10 @@ impl Store {
         let mut touched: BTreeMap<(Kind, &str), BTreeSet<OwnerKey>> = BTreeMap::new();
         let mut truncated = false;
         for row in rows {
+            if let Some(topic) = Topic::parse(&row.entity_kind) {
+                self.inner.topics.changed(topic);
+                continue;
+            }
             match Kind::ALL.into_iter().find(|kind| kind.as_str() == row.entity_kind) {
                 Some(kind) if !row.entity_id.is_empty() => {
                     let owners = touched.entry((kind, &row.entity_id)).or_default();
@@ -149,6 +155,9 @@ impl Store {
                 }
                 _ => truncated = true,
             }
+        }
+        if touched.is_empty() && !truncated {
+            return Ok(());
         }
         let before = self.snapshot();
         if truncated || touched.len() > MANY {

@@ -29,6 +29,7 @@ fn sqlite() -> Vec<Migration> {
         5 "identity" "migrations/common/0005_identity.sql",
         6 "authorize" "migrations/common/0006_authorize.sql",
         8 "replay" "migrations/common/0008_replay.sql",
+        10 "keys" "migrations/sqlite/0010_keys.sql",
         11 "audit" "migrations/sqlite/0011_audit.sql",
     ]
 }
@@ -42,6 +43,7 @@ fn postgres() -> Vec<Migration> {
         5 "identity" "migrations/common/0005_identity.sql",
         6 "authorize" "migrations/common/0006_authorize.sql",
         8 "replay" "migrations/common/0008_replay.sql",
+        10 "keys" "migrations/postgres/0010_keys.sql",
         11 "audit" "migrations/postgres/0011_audit.sql",
     ]
 }

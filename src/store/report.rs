@@ -1,7 +1,10 @@
 //! The outbox of things to tell: written with the change, marked once told.
 
 use jiff::Timestamp;
+use serde_json::json;
 
+use crate::domain::actor::Actor;
+use crate::domain::audit::{AuditKind, Record};
 use crate::domain::managed::Report;
 use crate::domain::owner::OwnerKey;
 use crate::domain::reason::Reason;
@@ -51,7 +54,15 @@ impl Tx {
             .bind(&report.object_uid).bind(report.reason.as_str()).bind(&report.field_path)
             .bind(&report.note).bind(report.at.as_microsecond())
             .execute(c).await.map(drop))?;
-        Ok(())
+        self.audit_report(report).await
+    }
+
+    /// What is told of an object is recorded, in its own name.
+    async fn audit_report(&mut self, report: &Report) -> Result<(), Error> {
+        let Some(kind) = AuditKind::of_policy(report.reason, report.owner.kind) else { return Ok(()) };
+        let detail = json!({ "reason": report.reason.as_str(), "field": report.field_path, "note": report.note });
+        let who = Actor::recorded(report.owner.to_string());
+        self.audit(kind, &Record { detail, ..Record::new(report.at, who) }).await
     }
 
     /// What was not told yet, oldest first; what cannot be read is logged and left out.

@@ -256,7 +256,7 @@ impl Tx {
 }
 
 /// The smallest UUIDv7 of that millisecond.
-fn first_key_after(time: Timestamp) -> Vec<u8> {
+pub(super) fn first_key_after(time: Timestamp) -> Vec<u8> {
     let millis = u64::try_from(time.as_millisecond()).unwrap_or(0);
     Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid().as_bytes().to_vec()
 }

@@ -70,3 +70,20 @@ fn the_readme_lists_every_metric_as_it_is_declared() {
         .collect();
     assert_eq!(listed, declared, "copy the rows on the right into the README");
 }
+
+/// The document names every kind of audit record and every target of a purge, as the code has them.
+#[test]
+fn kinds_of_the_audit_and_targets_of_a_purge_are_listed() {
+    use holdfast::domain::AuditKind;
+    use holdfast::domain::purge::PurgeTarget;
+    let text = fs::read_to_string(root().join("docs/authorization-server.md")).unwrap();
+    let (_, kinds) = text.split_once("Kinds:").unwrap();
+    let kinds: Vec<&str> = kinds.split("\n\n").next().unwrap().split('`').skip(1).step_by(2).collect();
+    assert_eq!(kinds, AuditKind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>());
+    let (_, targets) = text.split_once("| target | goes |").unwrap();
+    let rows = targets.split("\n\n").next().unwrap().lines().filter_map(|line| line.split('|').nth(1));
+    let targets: Vec<&str> = rows.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let missing: Vec<&str> =
+        PurgeTarget::ALL.iter().map(|target| target.as_str()).filter(|target| !targets.contains(target)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

@@ -1,5 +1,6 @@
 //! The ports: administration, health, metrics, and errors that are always JSON.
 
 mod admin;
+mod limits;
 mod log;
 mod ports;

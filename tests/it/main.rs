@@ -12,6 +12,7 @@ mod docs;
 mod drift;
 mod http;
 mod identity;
+mod jobs;
 mod oauth;
 mod outbound;
 mod provision;

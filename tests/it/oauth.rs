@@ -10,5 +10,8 @@ mod keys;
 mod metadata;
 pub mod person;
 mod policy;
+mod refusals;
 mod revocation;
+mod rotation;
 mod token;
+mod vault;

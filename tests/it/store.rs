@@ -10,6 +10,7 @@ mod fencing;
 mod issuance;
 mod keys;
 mod open;
+mod purge;
 mod remembered;
 mod replay;
 pub mod samples;

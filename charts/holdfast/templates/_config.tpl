@@ -6,6 +6,7 @@
   "server" (dict
     "public" (dict "listen" (printf "%s:9000" .Values.server.bindAddress))
     "admin" (dict "listen" (printf "%s:9001" .Values.server.bindAddress))
+    "trusted_proxies" .Values.server.trustedProxies
     "shutdown_wait" (printf "%ds" (int .Values.server.shutdownWaitSeconds)))
   "database" (dict "wait" (printf "%ds" (int .Values.database.waitSeconds)))
   "keys" (dict "master_key_secret" (include "holdfast.masterKeySecret" .))

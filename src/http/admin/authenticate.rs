@@ -1,7 +1,5 @@
 //! Who is at the admin port (RFC 6750 §2.1): a bearer API key, and nothing by default.
 
-use std::sync::Arc;
-
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -9,7 +7,6 @@ use axum::response::{IntoResponse, Response};
 
 use crate::http::extract::source;
 use crate::http::respond;
-use crate::metrics::{Endpoint, Metrics};
 use crate::oauth::{Administrator, AuthorizationServer, Error, Role};
 
 /// Someone with a key that is good.
@@ -35,7 +32,6 @@ impl<S> FromRequestParts<S> for Admin
 where
     S: Send + Sync,
     AuthorizationServer: FromRef<S>,
-    Arc<Metrics>: FromRef<S>,
 {
     type Rejection = Response;
 
@@ -45,12 +41,7 @@ where
         match server.administrator(&bearer, source(&parts.extensions)).await {
             Ok(administrator) => Ok(Self(administrator)),
             Err(Error::UnknownApiKey) => Err(challenge(true)),
-            Err(error) => {
-                if matches!(error, Error::Limited { .. }) {
-                    Arc::<Metrics>::from_ref(state).rate_limited(Endpoint::Admin);
-                }
-                Err(respond::oauth(error))
-            }
+            Err(error) => Err(respond::oauth(error)),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::domain::authorize::Parameters;
 use crate::domain::refusal::Refusal;
 use crate::http::extract::{is_form, read};
 use crate::http::observe::{Told, chain};
-use crate::metrics::{self, AuthorizeTimer, ConsentDecision, ConsentFlow, Endpoint, Metrics, Outcome};
+use crate::metrics::{self, AuthorizeTimer, ConsentDecision, ConsentFlow, Metrics, Outcome};
 use crate::oauth::{AuthorizationServer, Choice, Decision, Error, Progress, Return, Visitor, pairs, path};
 
 /// What every step answers with.
@@ -161,7 +161,7 @@ impl Step {
     }
 
     fn failed(self, error: Error) -> Response {
-        let (pages, metrics) = (self.pages, self.metrics);
+        let pages = self.pages;
         match error {
             Error::Refused { .. } => {
                 self.timer.end(Outcome::Invalid);
@@ -169,7 +169,6 @@ impl Step {
             }
             Error::Limited { retry_after } => {
                 self.timer.end(Outcome::Denied);
-                metrics.rate_limited(Endpoint::Authorize);
                 let seconds = retry_after.as_secs() + 1;
                 let text = "There were too many requests that could not be answered. Wait a moment, then try again.";
                 let mut response = pages.retry(StatusCode::TOO_MANY_REQUESTS, "Please wait", text, seconds);

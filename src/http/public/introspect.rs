@@ -8,8 +8,8 @@ use axum::response::Response;
 
 use crate::http::extract::OAuthForm;
 use crate::http::respond;
-use crate::metrics::{Endpoint, Metrics};
-use crate::oauth::{AboutToken, AuthorizationServer, Error};
+use crate::metrics::Metrics;
+use crate::oauth::{AboutToken, AuthorizationServer};
 
 pub async fn post(
     State(server): State<AuthorizationServer>,
@@ -25,9 +25,6 @@ pub async fn post(
         Err(error) => {
             if let Some(reason) = error.refusal() {
                 metrics.denied(None, reason);
-            }
-            if matches!(error, Error::Limited { .. }) {
-                metrics.rate_limited(Endpoint::Introspect);
             }
             respond::oauth(error)
         }

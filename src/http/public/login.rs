@@ -12,7 +12,7 @@ use super::pages::{ACCOUNT, Browser, CookieName, Destination, LOGIN, Pages, Post
 use crate::domain::SecretText;
 use crate::http::observe::{Told, chain};
 use crate::identity::{Error, Identity, Knock};
-use crate::metrics::{Endpoint, Metrics, Outcome};
+use crate::metrics::{Metrics, Outcome};
 use crate::oauth::{AuthorizationServer, path};
 
 #[derive(Template)]
@@ -128,7 +128,6 @@ pub async fn post(
         Err(Error::Locked { retry_after }) => {
             attempt.end(Outcome::Denied);
             metrics.login_locked_out();
-            metrics.rate_limited(Endpoint::Login);
             locked(&pages, retry_after)
         }
         Err(error) => {

@@ -28,7 +28,7 @@ pub async fn issuer(State(server): State<AuthorizationServer>, headers: HeaderMa
 }
 
 pub async fn jwks(State(server): State<AuthorizationServer>, headers: HeaderMap) -> Response {
-    respond::document(server.jwks(), &headers)
+    respond::document_for(&server.jwks(), &headers, server.jwks_seconds())
 }
 
 pub async fn protected_resource(State(server): State<AuthorizationServer>, uri: Uri, headers: HeaderMap) -> Response {

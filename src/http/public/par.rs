@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 
 use crate::http::extract::OAuthForm;
 use crate::http::respond;
-use crate::metrics::{Endpoint, Metrics};
-use crate::oauth::{AuthorizationServer, Error, PushRequest};
+use crate::metrics::Metrics;
+use crate::oauth::{AuthorizationServer, PushRequest};
 
 pub async fn post(
     State(server): State<AuthorizationServer>,
@@ -21,9 +21,6 @@ pub async fn post(
         Err(error) => {
             if let Some(reason) = error.refusal() {
                 metrics.denied(None, reason);
-            }
-            if matches!(error, Error::Limited { .. }) {
-                metrics.rate_limited(Endpoint::Par);
             }
             respond::oauth(error)
         }

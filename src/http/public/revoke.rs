@@ -10,8 +10,8 @@ use serde_json::json;
 use crate::http::extract::OAuthForm;
 use crate::http::observe::Told;
 use crate::http::respond;
-use crate::metrics::{Endpoint, Metrics, RevocationOutcome, RevocationReason};
-use crate::oauth::{AboutToken, AuthorizationServer, Error, Revocation};
+use crate::metrics::{Metrics, RevocationOutcome, RevocationReason};
+use crate::oauth::{AboutToken, AuthorizationServer, Revocation};
 
 pub async fn post(
     State(server): State<AuthorizationServer>,
@@ -38,9 +38,6 @@ pub async fn post(
             metrics.revocation(refused.map_or(RevocationOutcome::Error, |_| RevocationOutcome::Refused));
             if let Some(reason) = refused {
                 metrics.denied(None, reason);
-            }
-            if matches!(error, Error::Limited { .. }) {
-                metrics.rate_limited(Endpoint::Revoke);
             }
             respond::oauth(error)
         }

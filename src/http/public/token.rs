@@ -8,7 +8,7 @@ use axum::response::Response;
 use crate::http::extract::OAuthForm;
 use crate::http::observe::Told;
 use crate::http::respond;
-use crate::metrics::{self, Endpoint, Metrics, Outcome};
+use crate::metrics::{self, Metrics, Outcome};
 use crate::oauth::{AuthorizationServer, Error, Grant, TokenRequest};
 
 pub async fn post(
@@ -42,9 +42,6 @@ pub async fn post(
             }
             if let Error::Reused { reason, ended, .. } = &error {
                 metrics.reused(*reason, ended.tokens);
-            }
-            if matches!(error, Error::Limited { .. }) {
-                metrics.rate_limited(Endpoint::Token);
             }
             respond::oauth(error)
         }

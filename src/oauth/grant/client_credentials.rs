@@ -41,7 +41,7 @@ async fn record(
     // the client's own name: no user's id is a client's (D-02)
     let minting =
         Minting { grant, subject: &grant.client_id, not_after: None, credential, lineage: None, claims: None };
-    let minted = server.mint(&minting)?;
+    let minted = server.mint(&minting).await?;
     let issue = || server.inner.store.issue(minting.issuance(&minted));
     if server.inner.patience.hold(issue).await? == IssueOutcome::Stale {
         return Ok(None);

@@ -103,7 +103,7 @@ async fn attempt(
         lineage: Some(&lineage),
         claims: None,
     };
-    let minted = server.mint(&minting)?;
+    let minted = server.mint(&minting).await?;
     if tx.issue(&minting.issuance(&minted), &lineage).await? == IssueOutcome::Stale {
         return Ok(Outcome::Stale { resource_server_id: grant.resource_server_id });
     }

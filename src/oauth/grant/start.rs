@@ -62,7 +62,7 @@ impl AuthorizationServer {
             lineage: Some(&lineage),
             claims: None,
         };
-        let minted = self.mint(&minting)?;
+        let minted = self.mint(&minting).await?;
         let public = client.client.authentication_method == AuthenticationMethod::None;
         let row = GrantRow {
             id: start.id,

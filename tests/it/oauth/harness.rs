@@ -9,10 +9,10 @@ use holdfast::domain::clock::EntropyUnavailable;
 use holdfast::domain::credential::CredentialState;
 use holdfast::domain::outcome::{ObjectStatus, StatusBoard};
 use holdfast::domain::{Actor, Clock, Credential, Entropy, Epoch, Kind, OwnerKey, SecretText, Spec};
-use holdfast::http::{Health, MetricsPage, admin, public, serve};
+use holdfast::http::{Health, MetricsPage, Sources, admin, public, serve};
 use holdfast::identity::{self, Identity, Rules};
 use holdfast::metrics::Metrics;
-use holdfast::oauth::{AuthorizationServer, Parts, PushedRules};
+use holdfast::oauth::{AuthorizationServer, ClientLimits, KeySettings, Parts, PushedRules};
 use holdfast::provision::{self, Provisioner};
 use holdfast::seal::{MasterKey, Sealer};
 use holdfast::store::{ApiKey, ApiRole, Options, Store};
@@ -80,6 +80,11 @@ pub struct Setup {
     pub pushed: PushedRules,
     /// The database is another server's, who has put the policy there.
     pub second: bool,
+    pub keys: KeySettings,
+    pub limits: ClientLimits,
+    pub sources: Sources,
+    /// Of another server on the same database, which has put the policy there already.
+    pub clock: Option<Arc<HandClock>>,
 }
 
 impl Default for Setup {
@@ -92,6 +97,10 @@ impl Default for Setup {
             rules: Rules::default(),
             pushed: PushedRules::default(),
             second: false,
+            keys: KeySettings::default(),
+            limits: ClientLimits::default(),
+            sources: Sources::default(),
+            clock: None,
         }
     }
 }
@@ -118,11 +127,11 @@ impl Setup {
         };
         let store = Store::open(&Options::new(url), metrics.clone()).await.unwrap();
         store.migrate().await.unwrap();
-        if !self.second {
+        if self.clock.is_none() && !self.second {
             seed(&store).await;
         }
         store.refresh().await.unwrap();
-        let clock = Arc::new(HandClock(Mutex::new(now())));
+        let clock = self.clock.unwrap_or_else(|| Arc::new(HandClock(Mutex::new(now()))));
         let stop = CancellationToken::new();
         tokio::spawn({
             let (store, stop) = (store.clone(), stop.clone());
@@ -131,16 +140,22 @@ impl Setup {
         let server = AuthorizationServer::new(Parts {
             store: store.clone(),
             sealer: sealer(),
+            keys: self.keys,
             issuer: self.issuer,
             clock: clock.clone(),
             entropy: Arc::new(Random),
             failures_per_minute: self.failures_per_minute,
+            limits: self.limits,
             max_waiting: 64,
             refresh_grace: Duration::from_secs(30),
             pushed_requests: self.pushed,
         })
         .await
         .unwrap();
+        tokio::spawn({
+            let (server, metrics, stop) = (server.clone(), metrics.clone(), stop.clone());
+            async move { server.follow_keys(&*metrics, stop).await }
+        });
         let (leads, leadership) = tokio::sync::watch::channel(Some(Epoch(0)));
         let provisioner = Provisioner::new(provision::Parts {
             store: store.clone(),
@@ -165,6 +180,7 @@ impl Setup {
             identity: identity.clone(),
             metrics: metrics.clone(),
             health: health.clone(),
+            sources: self.sources.clone(),
         };
         let public = public::router(public).unwrap();
         let parts = admin::Parts {
@@ -174,6 +190,7 @@ impl Setup {
             board: Arc::new(Empty),
             metrics: page,
             health: health.clone(),
+            sources: self.sources,
         };
         let public = listen(public, &stop).await;
         let admin = listen(admin::router(parts).unwrap(), &stop).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use holdfast::domain::observer::Unobserved;
 use holdfast::domain::{Actor, SecretText};
-use holdfast::oauth::{AuthorizationServer, Error, Parts};
+use holdfast::oauth::{AuthorizationServer, ClientLimits, Error, KeySettings, Parts};
 use holdfast::seal::{MasterKey, Sealer};
 use holdfast::store::{Options, Store};
 
@@ -26,10 +26,12 @@ async fn again(server: &Server, sealer: Sealer) -> Result<AuthorizationServer, E
     AuthorizationServer::new(Parts {
         store,
         sealer,
+        keys: KeySettings::default(),
         issuer,
         clock,
         entropy,
         failures_per_minute: 9,
+        limits: ClientLimits::default(),
         max_waiting: 9,
         refresh_grace: std::time::Duration::from_secs(30),
         pushed_requests: holdfast::oauth::PushedRules::default(),
@@ -39,7 +41,7 @@ async fn again(server: &Server, sealer: Sealer) -> Result<AuthorizationServer, E
 
 async fn kids(store: &Store) -> Vec<String> {
     let keys = store.read().await.unwrap().signing_keys().await.unwrap();
-    keys.into_iter().map(|key| key.kid).collect()
+    keys.into_iter().map(|key| key.life.kid).collect()
 }
 
 /// Y-01, IV-6: a restart and a second replica have the same keys.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use holdfast::domain::{Actor, AuditKind, Record};
+use holdfast::domain::{Actor, AuditKind, Kind, OwnerKey, Reason, Record, Report};
 use holdfast::metrics::Metrics;
 use holdfast::store::Store;
 use rstest::rstest;
@@ -49,4 +49,35 @@ async fn a_record_is_there_exactly_when_its_transaction_is(#[case] engine: Engin
     for line in ["kind=\"code_reuse\"} 1", "kind=\"logout\"} 1", "kind=\"refresh_reuse\"} 0"] {
         assert!(text.contains(&format!("holdfast_audit_events_total{{{line}")), "{line}");
     }
+}
+
+/// What is told of a managed object is on record, in the transaction that tells it.
+#[rstest]
+#[case(Sqlite)]
+#[case(Postgres)]
+#[tokio::test]
+async fn what_is_told_of_an_object_is_recorded(#[case] engine: Engine) {
+    let (store, _fresh) = engine.store().await;
+    let report = |reason| Report {
+        id: 0,
+        owner: OwnerKey::new(Kind::OAuthClient, "web", "portal"),
+        object_uid: String::new(),
+        reason,
+        field_path: "spec.redirectURIs".to_owned(),
+        note: "was changed by sql".to_owned(),
+        at: at(7),
+    };
+    let mut tx = store.write(&Actor::server()).await.unwrap();
+    for reason in [Reason::DriftDetected, Reason::RefNotFound, Reason::Deleted] {
+        tx.add_report(&report(reason)).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let events = store.read().await.unwrap().audit_events(None, 10).await.unwrap();
+    assert_eq!(
+        events.iter().map(|event| event.kind).collect::<Vec<_>>(),
+        [AuditKind::ClientDeleted, AuditKind::DriftDetected]
+    );
+    assert_eq!(events[1].who.as_str(), "OAuthClient/web/portal");
+    let detail = json!({"reason": "DriftDetected", "field": "spec.redirectURIs", "note": "was changed by sql"});
+    assert_eq!(events[1].detail, detail);
 }

@@ -1,11 +1,13 @@
 //! API keys and signing keys.
 
 use holdfast::domain::resource_server::SigningAlgorithm;
+use holdfast::domain::signing_key::{KeyLife, KeyState, KeyStore, RotationRequest};
 use holdfast::domain::{Actor, SecretText};
-use holdfast::store::{ApiKey, ApiRole, Error, KeyState, SigningKey};
+use holdfast::store::{ApiKey, ApiRole, Error, SigningKey, Topic};
 use rstest::rstest;
 
 use super::engine::Engine::{self, Postgres, Sqlite};
+use super::engine::Feed;
 use super::samples::at;
 
 #[rstest]
@@ -35,12 +37,18 @@ async fn an_api_key_opens_until_it_is_revoked(#[case] engine: Engine) {
 async fn signing_keys_keep_their_order_and_change_their_state(#[case] engine: Engine) {
     let (store, _fresh) = engine.store().await;
     let key = |kid: &str, second, state| SigningKey {
-        kid: kid.into(),
-        algorithm: SigningAlgorithm::EdDSA,
+        life: KeyLife {
+            kid: kid.into(),
+            algorithm: SigningAlgorithm::EdDSA,
+            state,
+            store: KeyStore::Vault,
+            activate_at: at(second + 1),
+            retire_at: (state == KeyState::Retiring).then(|| at(second + 2)),
+        },
         public_jwk: "{}".into(),
         sealed_private: vec![0, 255, 1],
+        reference: "k:1".into(),
         created_at: at(second),
-        state,
     };
     let mut tx = store.write(&Actor::controller()).await.unwrap();
     tx.put_signing_key(&key("b", 1, KeyState::Active)).await.unwrap();
@@ -64,4 +72,37 @@ async fn the_fingerprint_of_the_master_key_is_kept(#[case] engine: Engine) {
     tx.set_key_fingerprint("abc").await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(store.read().await.unwrap().key_fingerprint().await.unwrap().as_deref(), Some("abc"));
+}
+
+/// Asking twice is asking once, and a change of keys is told, with nothing of a key in the change log.
+#[rstest]
+#[case(Sqlite)]
+#[case(Postgres)]
+#[tokio::test]
+async fn a_request_for_new_keys_is_kept_until_it_is_done(#[case] engine: Engine) {
+    let (store, fresh) = engine.store().await;
+    let _feed = Feed::start(&store).await;
+    let mut heard = store.topic(Topic::SigningKeys);
+    heard.borrow_and_update();
+    for (urgent, who) in [(false, "cli"), (true, "apikey:a"), (false, "apikey:b")] {
+        let mut tx = store.write(&Actor::controller()).await.unwrap();
+        tx.request_key_rotation(RotationRequest { urgent }, &Actor::recorded(who), at(1)).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    tokio::time::timeout(std::time::Duration::from_secs(5), heard.changed()).await.expect("word of it").unwrap();
+    let mut tx = store.write(&Actor::controller()).await.unwrap();
+    let asked = Some((RotationRequest { urgent: true }, Actor::recorded("cli")));
+    assert_eq!(tx.key_rotation_request().await.unwrap(), asked);
+    tx.close_key_rotation_request().await.unwrap();
+    assert_eq!(tx.key_rotation_request().await.unwrap(), None);
+    tx.commit().await.unwrap();
+    fresh
+        .sql(
+            "INSERT INTO signing_key (kid, algorithm, public_jwk, sealed_private, created_at, state)
+        VALUES ('mine', 'ES256', 'PUBLIC', 'SEALED', 1, 'active')",
+        )
+        .await;
+    let told = "SELECT count(*) FROM change WHERE entity_kind = 'SigningKey' AND entity_id = 'mine'
+        AND new LIKE '%active%' AND new NOT LIKE '%SEALED%' AND new NOT LIKE '%PUBLIC%' AND actor LIKE 'sql%'";
+    assert_eq!(fresh.number(told).await, 1);
 }

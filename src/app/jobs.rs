@@ -1,0 +1,61 @@
+//! What runs beside the doors: keys are followed everywhere, and the leader clears away and replaces.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use tokio::sync::Notify;
+
+use super::chain;
+use super::running::Running;
+use crate::config::Settings;
+use crate::domain::purge::Keep;
+use crate::domain::{Clock, Leadership, Observer};
+use crate::jobs::{self, Parts, purge::Schedule};
+use crate::metrics::Metrics;
+use crate::oauth::AuthorizationServer;
+use crate::store::Store;
+
+/// How long things are kept, by the configuration.
+pub fn keep(settings: &Settings) -> Keep {
+    let signed = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+    let config = &settings.config;
+    Keep {
+        issuance: signed(config.audit.issuance_retention),
+        audit: config.audit.retention.map(signed),
+        change_log: signed(config.purge.change_log_retention),
+    }
+}
+
+/// Starts them.
+pub fn begin(
+    settings: &Settings,
+    (server, store, metrics, clock): (&AuthorizationServer, &Store, &Arc<Metrics>, &Arc<dyn Clock>),
+    (leadership, hangup): (Leadership, Arc<Notify>),
+    running: &mut Running,
+) {
+    let (followed, observer) = (server.clone(), Arc::clone(metrics));
+    running.background("keys", |stop| async move {
+        followed.follow_keys(&*observer as &dyn Observer, stop).await;
+    });
+    let (refusing, observer) = (server.clone(), Arc::clone(metrics));
+    running.background("refusals", |stop| async move {
+        refusing.record_refusals(&*observer as &dyn Observer, stop).await;
+    });
+    let reloaded = server.clone();
+    running.background("hangup", |stop| async move {
+        while stop.run_until_cancelled(hangup.notified()).await.is_some() {
+            match reloaded.reload_keys().await {
+                Ok(()) => tracing::info!(event = "keys_reloaded"),
+                Err(error) => tracing::warn!(event = "keys_kept", error = chain(&error)),
+            }
+        }
+    });
+    let parts = Parts {
+        server: server.clone(),
+        store: store.clone(),
+        metrics: Arc::clone(metrics),
+        clock: Arc::clone(clock),
+        purge: Schedule { interval: settings.config.purge.interval, keep: keep(settings) },
+    };
+    running.background("jobs", |stop| jobs::run(parts, leadership, stop));
+}

@@ -1,0 +1,4 @@
+//! What the leader does by itself, in the real program.
+
+mod keys;
+mod purge;
