@@ -3,6 +3,7 @@
 mod cluster;
 pub mod database;
 mod door;
+pub mod dynamic;
 pub mod jobs;
 pub mod keys;
 mod limits;

@@ -3,6 +3,7 @@
 mod apikey;
 mod config_check;
 mod crds;
+mod dcr;
 mod grant;
 mod key;
 mod migrate;
@@ -84,6 +85,9 @@ enum Admin {
     /// Signing keys
     #[command(subcommand)]
     Key(key::Arguments),
+    /// Dynamic registration of clients
+    #[command(subcommand)]
+    Dcr(dcr::Arguments),
 }
 
 /// Why a command did not end well: one line, and the exit code.
@@ -124,6 +128,7 @@ pub fn run() -> ExitCode {
         Command::Version => Ok(version::run()),
         Command::Crds(arguments) => crds::run(&arguments).map(|()| Table::default()),
         Command::Config(Config::Check) => load(settings, environment).map(|s| config_check::run(&s)),
+        Command::Admin(Admin::Dcr(arguments)) => load(settings, environment).and_then(|s| dcr::run(&s, &arguments)),
         Command::Admin(Admin::Apikey(arguments)) => {
             load(settings, environment).and_then(|s| apikey::run(&s, &arguments))
         }

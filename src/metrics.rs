@@ -19,7 +19,7 @@ pub use self::label::{
 pub use self::record::{AuthorizeTimer, HttpTimer, LoginAttempt, TokenTimer};
 use crate::domain::audit::AuditKind;
 use crate::domain::desired::DriftMode;
-use crate::domain::observer::DatabaseOperation;
+use crate::domain::observer::{ClientSource, DatabaseOperation, FetchOutcome, Suppressed};
 use crate::domain::owner::Kind;
 use crate::domain::purge::PurgeTarget;
 use crate::domain::refusal::Refusal;
@@ -136,6 +136,12 @@ catalog! {
     audit_events_total: IntCounter { kind: AuditKind },
     /// Records of the audit lost
     audit_events_dropped_total: IntCounter { cause: Loss },
+    /// Clients that came into being
+    clients_registered_total: IntCounter { source: ClientSource },
+    /// Seconds that fetching a client ID metadata document took
+    cimd_fetch_duration_seconds: Histogram { outcome: FetchOutcome },
+    /// Client ID metadata documents that were not fetched although somebody asked for them
+    cimd_fetch_suppressed_total: IntCounter { reason: Suppressed },
     /// HTTP requests answered
     http_requests_total: IntCounter { method: Method, route: Route, status: Status } lazily,
     /// Seconds from an HTTP request to its answer

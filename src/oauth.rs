@@ -2,16 +2,21 @@
 
 mod api_key;
 mod authorize;
+mod client_assertion;
 mod client_auth;
+mod client_metadata;
 mod consent;
 mod credentials;
 mod document;
+mod document_client;
+mod dynamic;
 mod error;
 mod form;
 mod grant;
 mod introspect;
 mod json;
 pub mod jws;
+mod key_cache;
 mod keys;
 mod limit;
 mod lookup;
@@ -21,6 +26,7 @@ mod patience;
 mod public_key;
 mod pushed;
 mod refusals;
+mod register;
 mod request;
 mod revoke;
 mod signer;
@@ -33,17 +39,22 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use self::api_key::{Administrator, Role};
 pub use self::authorize::{Choice, ConsentPage, Decision, Progress, Refused, Return, Visitor};
+pub use self::client_metadata::{Fault, RedirectPolicy};
 pub use self::consent::{ConsentSummary, Withdraw, withdraw};
 pub use self::credentials::Presented;
 pub use self::document::Document;
+pub use self::document_client::{DocumentOptions, Domains, Verdict};
+pub use self::dynamic::DynamicParts;
 pub use self::error::Error;
 pub use self::form::{Form, pairs};
 pub use self::grant::authorization_code::Authorized;
 pub use self::introspect::Introspection;
 pub use self::keys::{FolderError, Kept, KeyChange, KeySettings, KeysWanted, ListedKey};
 pub use self::limit::{ClientEndpoint, ClientLimits};
+use self::metadata::Offered;
 pub use self::metadata::path;
 pub use self::pushed::{PushRequest, PushResponse, PushedRules};
+pub use self::register::{Mode, Registered, RegistrationError, RegistrationOptions, kept_mode, set_mode};
 pub use self::request::{AboutToken, Asked, Grant, TokenRequest};
 pub use self::revoke::{Revocation, Revoked};
 pub use self::token::{Issued, TokenResponse};
@@ -73,6 +84,7 @@ pub struct Parts {
     pub refresh_grace: Duration,
     /// Pushed authorization requests (RFC 9126).
     pub pushed_requests: PushedRules,
+    pub dynamic: DynamicParts,
 }
 
 /// The authorization server. Cheap to clone.
@@ -92,7 +104,9 @@ struct Inner {
     budgets: limit::Budgets,
     refusals: refusals::Refusals,
     patience: patience::Patience,
-    metadata: Document,
+    dynamic: dynamic::DynamicClients,
+    /// With and without registration.
+    metadata: [Document; 2],
     /// What refresh tokens are derived with.
     successors: Mac,
     refresh_grace: SignedDuration,
@@ -106,11 +120,16 @@ impl AuthorizationServer {
     /// When the issuer is no URL, or a key cannot be read; then none is made.
     pub async fn new(parts: Parts) -> Result<Self, Error> {
         let home = metadata::Issuer::parse(&parts.issuer)?;
+        let dynamic = dynamic::DynamicClients::from(parts.dynamic);
+        let (documents, must_push) = (dynamic.takes_documents(), parts.pushed_requests.required);
         let successors = parts.sealer.mac("refresh-token");
         let keys = keys::Keys::open(&parts.store, parts.sealer, parts.keys, &*parts.clock).await?;
         Ok(Self {
             inner: Arc::new(Inner {
-                metadata: metadata::issuer(&parts.issuer, parts.pushed_requests.required),
+                metadata: [true, false].map(|registration| {
+                    metadata::issuer(&parts.issuer, &Offered { registration, documents, must_push })
+                }),
+                dynamic,
                 successors,
                 refresh_grace: SignedDuration::try_from(parts.refresh_grace).unwrap_or_default(),
                 pushed_requests: parts.pushed_requests,

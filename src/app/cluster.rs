@@ -37,6 +37,10 @@ impl Cluster {
         Ok(Self { client, uid, namespace, board: Board::default() })
     }
 
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     pub fn master_key(&self, secret: &str) -> MasterKeySecret {
         MasterKeySecret::new(self.client.clone(), &self.namespace, secret)
     }

@@ -61,6 +61,14 @@ impl Door {
         }
     }
 
+    /// The operator's own namespace.
+    pub fn namespace(&self) -> Option<&str> {
+        match self {
+            Self::None(_) | Self::Directory(_) => None,
+            Self::Cluster(cluster) => Some(cluster.namespace()),
+        }
+    }
+
     /// Whether there is something to lead.
     pub fn leads(&self) -> bool {
         !matches!(self, Self::None(_))

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 use super::door::Door;
 use super::running::Running;
 use super::system::{SystemClock, SystemEntropy};
-use super::{Error, database, door, jobs, keys, limits, logging, people};
+use super::{Error, database, door, dynamic, jobs, keys, limits, logging, people};
 use crate::config::Settings;
 use crate::config::par::Par;
 use crate::domain::{Clock, Entropy, Observer};
@@ -47,6 +47,7 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
         max_waiting: settings.config.tokens.max_waiting,
         refresh_grace: settings.config.tokens.refresh_grace,
         pushed_requests: pushed_requests(&settings.config.par),
+        dynamic: dynamic::parts(&settings, &door, Arc::clone(&metrics) as Arc<dyn Observer>)?,
     })
     .await?;
 
@@ -60,6 +61,7 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
         leadership: leadership.clone(),
         actor: door.actor(),
     });
+    let followed = server.clone();
     let health = Health::new(server.clone(), Arc::clone(&metrics), door.leads().then(|| leadership.clone()));
     let hangup = Arc::new(Notify::new());
     let mut running = Running::new(health.clone(), Arc::clone(&hangup))?;
@@ -100,6 +102,7 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
     }
     running.background("change feed", |stop| async move { store.follow(stop).await });
     running.background("login sessions", |stop| people::sweep(identity, stop));
+    running.background("settings", |stop| async move { followed.follow_settings(stop).await });
     running.background("health", |stop| async move { health.follow(stop).await });
     door.enter(parts, &mut running).await?;
     running.until_ended(settings.config.server.shutdown_wait, started).await

@@ -52,8 +52,8 @@ pub struct OAuthClientSpec {
     /// Immutable, also adding and removing it.
     #[serde(rename = "clientID", default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
-    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][A-Za-z0-9._~-]*$') && !self.matches('^(usr|rs)_')")
-        .message("clientID must be letters, digits and . _ ~ - after a letter or digit, and must not begin with usr_ or rs_"))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9][A-Za-z0-9._~-]*$') && !self.matches('^(usr|rs|dcr)_')")
+        .message("clientID must be letters, digits and . _ ~ - after a letter or digit, and must not begin with usr_, rs_ or dcr_"))]
     pub client_id: Option<String>,
     /// The name that people see, for example when they give consent. Default: the object's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,7 +10,7 @@ const WEB: &str = r"^(https://[a-z0-9]([a-z0-9.-]*[a-z0-9])?|http://(localhost|1
 /// A scheme of the application's own (RFC 8252 §7.1), then at least one slash.
 const PRIVATE_USE: &str = r"^[a-z][a-z0-9+.-]*:/[A-Za-z0-9._~:/?@!$&()+,;=%-]*$";
 /// Schemes that mean something to a browser or a system, and so belong to no application.
-const TAKEN: &str = "^(https?|wss?|ftp|file|data|blob|about|javascript|vbscript|mailto|tel|view-source):";
+const TAKEN: &str = "^(https?|wss?|ftp|file|data|blob|about|javascript|vbscript|mailto|tel|view-source|intent|filesystem|jar|resource|chrome):";
 /// `.` or `..` as a path segment, also when percent-encoded.
 const DOTS: &str = "(/|%2[fF])([.]|%2[eE]){1,2}(/|%2[fF]|[?]|$)";
 

@@ -28,6 +28,14 @@ pub struct Client {
 }
 
 impl Client {
+    /// The same client with what it says of itself now. What an administrator decided about it is not its to change:
+    /// whether it is served, what it is attached to, how long its tokens live.
+    pub fn described_as(self, other: &Self) -> Self {
+        let Self { display_name, grant_types, redirect_uris, authentication_method, jwks, jwks_uri, .. } =
+            other.clone();
+        Self { display_name, grant_types, redirect_uris, authentication_method, jwks, jwks_uri, ..self }
+    }
+
     pub fn attachment(&self, resource_server_id: &str) -> Option<&Attachment> {
         self.resources.iter().find(|a| a.resource_server_id == resource_server_id)
     }
@@ -47,6 +55,15 @@ pub enum Origin {
 impl Origin {
     /// What the id of a registered client begins with.
     pub const REGISTERED: &str = "dcr_";
+
+    /// As the admin API spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Managed => "managed",
+            Self::Registered => "registered",
+            Self::Document => "document",
+        }
+    }
 
     pub fn of(client_id: &str) -> Self {
         if client_id.starts_with("https://") {

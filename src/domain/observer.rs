@@ -27,6 +27,56 @@ pub trait Observer: Send + Sync {
     /// Somebody has signed in with a browser that had no session.
     fn session_started(&self) {}
     fn session_ended(&self, _reason: SessionEnd, _sessions: u64) {}
+    /// A client ID metadata document was fetched, or was not to be had.
+    fn document_fetched(&self, _outcome: FetchOutcome, _took: Duration) {}
+    /// A client ID metadata document was not fetched, and why.
+    fn document_fetch_suppressed(&self, _why: Suppressed) {}
+    fn client_registered(&self, _source: ClientSource) {}
+}
+
+macro_rules! labels {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$note:meta])* $variant:ident = $text:literal),* $(,)? })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+            pub enum $name { $($(#[$note])* $variant),* }
+
+            impl $name {
+                pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+                pub const fn as_str(self) -> &'static str {
+                    match self { $(Self::$variant => $text),* }
+                }
+            }
+        )*
+    };
+}
+
+labels! {
+    /// How fetching a document ended.
+    FetchOutcome {
+        Success = "success",
+        /// It leads to where strangers must not send us.
+        Denied = "denied",
+        /// There is something, and it makes no client.
+        Invalid = "invalid",
+        Error = "error",
+    }
+    /// Why a document was not fetched although somebody asked for it.
+    Suppressed {
+        /// Its domain is denied.
+        Domain = "domain",
+        /// Too many fetches for one source address.
+        Source = "source",
+        /// Too many fetches from one host.
+        Host = "host",
+        /// Somebody else fetched it at the same time.
+        Shared = "shared",
+        /// There are as many such clients as there may be.
+        Full = "full",
+    }
+    /// Where a new client comes from.
+    ClientSource { Kubernetes = "kubernetes", Admin = "admin", Registration = "dcr", Document = "cimd" }
 }
 
 /// The value of the metric label `operation`.

@@ -11,6 +11,8 @@ pub enum Refusal {
     InvalidClient,
     /// The client authenticates by another method.
     WrongMethod,
+    /// A client assertion was used before (RFC 7523 §3).
+    AssertionReused,
     Suspended,
     GrantNotAllowed,
     UnsupportedGrant,
@@ -70,11 +72,12 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::Malformed(""),
         Self::SeveralCredentials,
         Self::InvalidClient,
         Self::WrongMethod,
+        Self::AssertionReused,
         Self::Suspended,
         Self::GrantNotAllowed,
         Self::UnsupportedGrant,
@@ -116,6 +119,7 @@ impl Refusal {
             Self::SeveralCredentials => "several_credentials",
             Self::InvalidClient => "invalid_client",
             Self::WrongMethod => "wrong_method",
+            Self::AssertionReused => "assertion_reused",
             Self::Suspended => "suspended",
             Self::GrantNotAllowed => "grant_not_allowed",
             Self::UnsupportedGrant => "unsupported_grant_type",
@@ -159,7 +163,7 @@ impl Refusal {
             | Self::InvalidRedirect
             | Self::PushRequired
             | Self::RequestOver => "invalid_request",
-            Self::InvalidClient | Self::WrongMethod | Self::UnknownClient => "invalid_client",
+            Self::InvalidClient | Self::WrongMethod | Self::AssertionReused | Self::UnknownClient => "invalid_client",
             Self::Suspended | Self::GrantNotAllowed => "unauthorized_client",
             Self::UnsupportedGrant => "unsupported_grant_type",
             Self::UnsupportedTokenType => "unsupported_token_type",
@@ -193,7 +197,7 @@ impl Refusal {
         match self {
             Self::Malformed(what) => what,
             Self::SeveralCredentials => "use one method of client authentication in a request",
-            Self::InvalidClient | Self::WrongMethod => "client authentication failed",
+            Self::InvalidClient | Self::WrongMethod | Self::AssertionReused => "client authentication failed",
             Self::Suspended => "this client is suspended",
             Self::GrantNotAllowed => "this client is not registered for this grant type",
             Self::UnsupportedGrant => "this server does not know this grant type",

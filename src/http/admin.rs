@@ -3,6 +3,7 @@
 mod authenticate;
 mod call;
 mod consents;
+mod dcr;
 mod keys;
 mod patch;
 mod resources;
@@ -81,6 +82,8 @@ pub fn router(parts: Parts) -> Result<Router, Error> {
         .route("/admin/resources", get(resources::list))
         .route("/admin/consents", get(consents::list))
         .route("/admin/consents/{id}", delete(consents::delete))
+        .route("/admin/dcr", get(dcr::get).put(dcr::put))
+        .route("/admin/dcr/invitations", post(dcr::invite))
         .route("/admin/clients/{id}", on_patch(patch::client))
         .route("/admin/resource-servers/{id}", on_patch(patch::resource_server))
         .route("/admin/users", get(users::list).post(users::create))

@@ -63,6 +63,10 @@ pub(super) enum Told {
         client_id: String,
         outcome: ConsentDecision,
     },
+    ClientRegistered {
+        what: String,
+        source: IpAddr,
+    },
 }
 
 impl Told {
@@ -134,6 +138,8 @@ impl Observatory {
             path::TOKEN => Route::Token,
             path::INTROSPECT => Route::Introspect,
             path::REVOKE => Route::Revoke,
+            path::REGISTER => Route::Register,
+            "/oauth/register/{id}" => Route::Registration,
             path::PAR => Route::Par,
             path::AUTHORIZE | TRANSACTION => Route::Authorize,
             LEGACY_AUTHORIZE if self.inner.base.is_empty() => Route::Authorize,
@@ -142,6 +148,8 @@ impl Observatory {
             pages::LOGIN => Route::Login,
             LOGOUT => Route::Logout,
             pages::ACCOUNT | END_SESSION | PASSWORD => Route::Account,
+            "/admin/dcr" => Route::AdminDcr,
+            "/admin/dcr/invitations" => Route::AdminDcrInvitations,
             "/admin/resources" => Route::AdminResources,
             "/admin/consents" | "/admin/consents/{id}" => Route::AdminConsents,
             "/admin/clients/{id}" => Route::AdminClient,
@@ -290,6 +298,9 @@ fn tell(told: &Told, line: &Line<'_>) {
         Told::Failed(error) => {
             tracing::error!(event = "database_error", error, pool = "server", request_id, trace_id, span_id);
         }
+        Told::ClientRegistered { what, source } => {
+            tracing::info!(event = "client_registered", who = %source, what, outcome = "success", request_id, trace_id, span_id);
+        }
         Told::AdminChanged { who, what, outcome } => {
             tracing::info!(event = "admin_changed", who, what, outcome, request_id, trace_id, span_id);
         }
@@ -321,6 +332,7 @@ const fn endpoint(route: Route) -> Option<Endpoint> {
         Route::Authorize => Endpoint::Authorize,
         Route::Par => Endpoint::Par,
         Route::Login => Endpoint::Login,
+        Route::Register | Route::Registration => Endpoint::Register,
         Route::AdminResources
         | Route::AdminClient
         | Route::AdminResourceServer
@@ -328,6 +340,8 @@ const fn endpoint(route: Route) -> Option<Endpoint> {
         | Route::AdminUser
         | Route::AdminSessions
         | Route::AdminConsents
+        | Route::AdminDcr
+        | Route::AdminDcrInvitations
         | Route::AdminKeys
         | Route::AdminKeyRotation => Endpoint::Admin,
         _ => return None,

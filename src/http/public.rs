@@ -9,6 +9,7 @@ mod metadata;
 pub(super) mod pages;
 mod par;
 mod password;
+mod register;
 mod revoke;
 mod token;
 
@@ -123,6 +124,11 @@ fn open(base: &str) -> Router<Shared> {
         .route(&format!("{base}{}", path::TOKEN), post(token::post))
         .route(&format!("{base}{}", path::REVOKE), post(revoke::post))
         .route(&format!("{base}{}", path::PAR), post(par::post))
+        .route(&format!("{base}{}", path::REGISTER), post(register::post))
+        .route(
+            &format!("{base}{}/{{id}}", path::REGISTER),
+            get(register::get).put(register::put).delete(register::delete),
+        )
         .route(&format!("{base}{}", path::JWKS), get(metadata::jwks));
     if base.is_empty() {
         // where clients of the MCP revision 2025-03-26 look without metadata (M-18)
@@ -171,7 +177,7 @@ fn cors() -> CorsLayer {
     ];
     CorsLayer::new()
         .allow_origin(Any)
-        .allow_methods([Method::GET, Method::POST])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers(headers)
         .expose_headers([header::WWW_AUTHENTICATE, header::RETRY_AFTER])
 }

@@ -3,7 +3,7 @@
 use super::family::Label;
 use crate::domain::audit::AuditKind;
 use crate::domain::desired::DriftMode;
-use crate::domain::observer::DatabaseOperation;
+use crate::domain::observer::{ClientSource, DatabaseOperation, FetchOutcome, Suppressed};
 use crate::domain::owner::Kind;
 use crate::domain::purge::PurgeTarget;
 use crate::domain::refusal::Refusal;
@@ -72,7 +72,7 @@ label! {
     /// What the admin API works on.
     Entity {
         Client = "client", ResourceServer = "resource_server", Resource = "resource", User = "user",
-        Session = "session", Consent = "consent", Key = "key",
+        Session = "session", Consent = "consent", Key = "key", Dcr = "dcr",
     }
 }
 label! {
@@ -135,6 +135,8 @@ label! {
         Token = "/oauth/token",
         Introspect = "/oauth/introspect",
         Revoke = "/oauth/revoke",
+        Register = "/oauth/register",
+        Registration = "/oauth/register/{client_id}",
         Authorize = "/oauth/authorize",
         Par = "/oauth/par",
         Jwks = "/.well-known/jwks.json",
@@ -145,6 +147,8 @@ label! {
         OpenidConfiguration = "/.well-known/openid-configuration",
         ProtectedResource = "/.well-known/oauth-protected-resource",
         AdminConsents = "/admin/consents",
+        AdminDcr = "/admin/dcr",
+        AdminDcrInvitations = "/admin/dcr/invitations",
         AdminResources = "/admin/resources",
         AdminClient = "/admin/clients/{id}",
         AdminResourceServer = "/admin/resource-servers/{id}",
@@ -209,6 +213,9 @@ label! {
     Loss { WriteFailed = "write_failed" }
 }
 
+from_domain!(FetchOutcome, FetchOutcome::ALL);
+from_domain!(Suppressed, Suppressed::ALL);
+from_domain!(ClientSource, ClientSource::ALL);
 from_domain!(AuditKind, AuditKind::ALL);
 from_domain!(PurgeTarget, PurgeTarget::ALL);
 from_domain!(Kind, &Kind::ALL);

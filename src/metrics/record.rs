@@ -14,7 +14,7 @@ use super::label::{
 use crate::domain::audit::AuditKind;
 use crate::domain::desired::DriftMode;
 use crate::domain::leadership::Epoch;
-use crate::domain::observer::{DatabaseOperation, Observer};
+use crate::domain::observer::{ClientSource, DatabaseOperation, FetchOutcome, Observer, Suppressed};
 use crate::domain::owner::Kind;
 use crate::domain::purge::PurgeTarget;
 use crate::domain::refusal::Refusal;
@@ -34,6 +34,11 @@ const EXPECTED: &[(Method, Route, &[Status])] = &[
     (Method::Get, Route::Authorize, &[Status::S200, Status::S303, Status::S400, Status::S429, Status::S503]),
     (Method::Post, Route::Authorize, &[Status::S303, Status::S400, Status::S403, Status::S503]),
     (Method::Post, Route::Par, &[Status::S201, Status::S400, Status::S401, Status::S429, Status::S503]),
+    (
+        Method::Post,
+        Route::Register,
+        &[Status::S201, Status::S400, Status::S401, Status::S429, Status::S500, Status::S503],
+    ),
     (Method::Get, Route::Jwks, &[Status::S200, Status::S304]),
     (Method::Get, Route::AuthorizationServer, &[Status::S200, Status::S304]),
     (Method::Get, Route::OpenidConfiguration, &[Status::S200, Status::S304]),
@@ -297,6 +302,18 @@ impl Observer for Metrics {
 
     fn session_ended(&self, reason: SessionEnd, sessions: u64) {
         self.sessions_ended_total.with((reason,)).inc_by(sessions);
+    }
+
+    fn document_fetched(&self, outcome: FetchOutcome, took: Duration) {
+        self.cimd_fetch_duration_seconds.with((outcome,)).observe(took.as_secs_f64());
+    }
+
+    fn document_fetch_suppressed(&self, why: Suppressed) {
+        self.cimd_fetch_suppressed_total.with((why,)).inc();
+    }
+
+    fn client_registered(&self, source: ClientSource) {
+        self.clients_registered_total.with((source,)).inc();
     }
 
     fn feed_lag(&self, lag: Duration) {

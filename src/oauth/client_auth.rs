@@ -16,10 +16,10 @@ use crate::domain::owner::Kind;
 use crate::domain::policy::{ClientEntry, Policy, ResourceServerEntry};
 use crate::domain::refusal::Refusal;
 use crate::domain::secret::SecretHash;
-use crate::store::Snapshot;
+use crate::store::{Once, Snapshot};
 
 /// A failure takes so long, whatever was found on the way: time does not tell an unknown client from a wrong secret.
-const EVEN: Duration = Duration::from_millis(20);
+pub(super) const EVEN: Duration = Duration::from_millis(20);
 
 /// Ids of resource servers; no client id begins like this.
 const RESOURCE_SERVER: &str = "rs_";
@@ -49,6 +49,8 @@ impl Caller {
 pub(super) struct Authenticated {
     pub caller: Caller,
     pub credential: Option<String>,
+    /// The assertion that is yet to be used up, if one authenticated.
+    pub assertion: Option<Arc<Once>>,
 }
 
 /// Who may come to an endpoint.
@@ -69,6 +71,9 @@ impl AuthorizationServer {
         door: Door,
         source: IpAddr,
     ) -> Result<Authenticated, Error> {
+        if presented.way == Way::Assertion {
+            return self.authenticate_by_assertion(presented, source).await;
+        }
         let now = self.inner.clock.now();
         if let Ok(found) = examine(&self.inner.store.snapshot(), presented, door, now) {
             return Ok(found);
@@ -105,6 +110,12 @@ fn is_resource_server(id: &str) -> bool {
 }
 
 fn examine(snapshot: &Snapshot, presented: &Presented, door: Door, now: Timestamp) -> Result<Authenticated, Refusal> {
+    if let (Some(assertion), [reading]) = (&presented.assertion, presented.readings.as_slice()) {
+        let entry = snapshot.client(&reading.id).ok_or(Refusal::InvalidClient)?;
+        let once = assertion.by(&entry.client).ok_or(Refusal::InvalidClient)?;
+        let caller = Caller::Client(Arc::clone(entry));
+        return Ok(Authenticated { caller, credential: None, assertion: Some(once) });
+    }
     let mut answer = Err(Refusal::InvalidClient);
     for reading in &presented.readings {
         let seen = examine_one(snapshot, presented.way, reading, door, now);
@@ -112,7 +123,7 @@ fn examine(snapshot: &Snapshot, presented: &Presented, door: Door, now: Timestam
             answer = seen;
         }
     }
-    answer.map(|(caller, credential)| Authenticated { caller, credential })
+    answer.map(|(caller, credential)| Authenticated { caller, credential, assertion: None })
 }
 
 type Seen = Result<(Caller, Option<String>), Refusal>;

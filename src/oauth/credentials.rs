@@ -1,12 +1,18 @@
 //! What a request shows to prove who sent it (OAuth 2.1 §2.4), before anybody has looked at it.
 
+use std::sync::{Arc, OnceLock};
+
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::form::{Form, decode};
+use super::json;
+use crate::domain::client::{AuthenticationMethod, Client, Origin};
 use crate::domain::refusal::Refusal;
 use crate::domain::secret::{SecretHash, SecretText};
+use crate::store::Once;
 
 /// Longer ids are nobody's.
 const MAX_ID: usize = 2048;
@@ -17,6 +23,33 @@ const MAX_ID: usize = 2048;
 pub struct Presented {
     pub(super) way: Way,
     pub(super) readings: Vec<Reading>,
+    /// A signed assertion (RFC 7523 §2.2).
+    pub(super) assertion: Option<Assertion>,
+}
+
+/// A signed assertion, and what was found when it was looked at.
+#[derive(Debug)]
+pub(super) struct Assertion {
+    pub text: String,
+    pub verified: OnceLock<Verified>,
+}
+
+/// An assertion that is good as long as the client's keys are these.
+#[derive(Debug)]
+pub(super) struct Verified {
+    pub once: Arc<Once>,
+    pub jwks: Value,
+    pub jwks_uri: Option<String>,
+}
+
+impl Assertion {
+    /// What is to be used up, when this client's key made the assertion.
+    pub fn by(&self, client: &Client) -> Option<Arc<Once>> {
+        let verified = self.verified.get()?;
+        let same = verified.jwks == client.jwks && verified.jwks_uri == client.jwks_uri;
+        let keyed = client.authentication_method == AuthenticationMethod::PrivateKeyJWT;
+        (same && keyed).then(|| Arc::clone(&verified.once))
+    }
 }
 
 /// By which method the request authenticates.
@@ -24,6 +57,7 @@ pub struct Presented {
 pub(super) enum Way {
     Basic,
     Post,
+    Assertion,
     None,
 }
 
@@ -52,16 +86,46 @@ impl Presented {
             return if readings.is_empty() {
                 Err(Refusal::InvalidClient)
             } else {
-                Ok(Self { way: Way::Basic, readings })
+                Ok(Self { way: Way::Basic, readings, assertion: None })
             };
         }
-        let (Some(id), false) = (id.filter(|id| is_id(id)), assertion) else {
-            return Err(Refusal::InvalidClient);
-        };
+        if assertion {
+            return Self::asserted(form);
+        }
+        let Some(id) = id.filter(|id| is_id(id)) else { return Err(Refusal::InvalidClient) };
         let secret = secret.map(|text| SecretText::new(text).hash());
         let way = if secret.is_some() { Way::Post } else { Way::None };
-        Ok(Self { way, readings: vec![Reading { id: id.to_owned(), secret }] })
+        Ok(Self { way, readings: vec![Reading { id: id.to_owned(), secret }], assertion: None })
     }
+
+    /// The id, if it is one that a document describes.
+    pub(super) fn document(&self) -> Option<&str> {
+        let [reading] = self.readings.as_slice() else { return None };
+        (Origin::of(&reading.id) == Origin::Document).then_some(reading.id.as_str())
+    }
+
+    /// An assertion names its client itself; `client_id` may be missing, but not be another (CC-02, K-02).
+    fn asserted(form: &Form) -> Result<Self, Refusal> {
+        let (Some(assertion), Some(TYPE)) = (form.get("client_assertion"), form.get("client_assertion_type")) else {
+            return Err(Refusal::InvalidClient);
+        };
+        let claimed = claimed(assertion).filter(|id| is_id(id)).ok_or(Refusal::InvalidClient)?;
+        if form.get("client_id").is_some_and(|id| id != claimed) {
+            return Err(Refusal::InvalidClient);
+        }
+        let readings = vec![Reading { id: claimed, secret: None }];
+        let assertion = Assertion { text: assertion.to_owned(), verified: OnceLock::new() };
+        Ok(Self { way: Way::Assertion, readings, assertion: Some(assertion) })
+    }
+}
+
+/// The only value of `client_assertion_type`.
+const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// `sub` of an assertion that nobody has verified: whose keys to look at, and nothing else.
+fn claimed(assertion: &str) -> Option<String> {
+    let payload = assertion.split('.').nth(1).filter(|part| part.len() <= 16 * 1024)?;
+    let claims = json::object(&URL_SAFE_NO_PAD.decode(payload).ok()?)?;
+    claims.get("sub")?.as_str().map(str::to_owned)
 }
 
 fn is_id(id: &str) -> bool {

@@ -63,6 +63,7 @@ impl AuthorizationServer {
         let presented = asked.credentials.as_ref().map_err(|reason| *reason)?;
         let authenticated = self.authenticate(presented, Door::Introspection, asked.source).await?;
         self.count(ClientEndpoint::Introspect, &authenticated, asked.source)?;
+        self.spend(&authenticated).await?;
         let caller = authenticated.caller;
         if let Caller::Client(client) = &caller
             && client.client.state == ClientState::Suspended

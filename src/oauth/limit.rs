@@ -29,6 +29,12 @@ impl Failures {
         Self { limiter: RateLimiter::keyed(quota), seen: AtomicU32::new(0) }
     }
 
+    /// So many in an hour, all at once if need be.
+    pub fn per_hour(most: u32) -> Self {
+        let quota = Quota::per_hour(NonZeroU32::new(most).unwrap_or(NonZeroU32::MIN));
+        Self { limiter: RateLimiter::keyed(quota), seen: AtomicU32::new(0) }
+    }
+
     /// Counts a failure.
     ///
     /// # Errors
@@ -39,6 +45,31 @@ impl Failures {
         }
         let now = DefaultClock::default().now();
         self.limiter.check_key(&network(source)).map_err(|until| until.wait_time_from(now))
+    }
+}
+
+/// The same by name: how often a host may be troubled.
+pub(super) struct Names {
+    limiter: DefaultKeyedRateLimiter<String>,
+    seen: AtomicU32,
+}
+
+impl Names {
+    pub fn new(per_minute: u32) -> Self {
+        let quota = Quota::per_minute(NonZeroU32::new(per_minute).unwrap_or(NonZeroU32::MIN));
+        Self { limiter: RateLimiter::keyed(quota), seen: AtomicU32::new(0) }
+    }
+
+    /// Counts one.
+    ///
+    /// # Errors
+    /// How long to wait, once there were too many.
+    pub fn count(&self, name: &str) -> Result<(), Duration> {
+        if self.seen.fetch_add(1, Ordering::Relaxed) % SWEEP == SWEEP - 1 {
+            self.limiter.retain_recent();
+        }
+        let now = DefaultClock::default().now();
+        self.limiter.check_key(&name.to_ascii_lowercase()).map_err(|until| until.wait_time_from(now))
     }
 }
 
@@ -94,9 +125,9 @@ impl AuthorizationServer {
     /// # Errors
     /// When there were too many.
     pub(super) fn count(&self, endpoint: ClientEndpoint, sender: &Authenticated, source: IpAddr) -> Result<(), Error> {
-        match &sender.credential {
-            Some(_) => self.inner.budgets.spend(endpoint, sender.caller.name()),
-            None => self.inner.budgets.spend(endpoint, &format!("{} {}", network(source), sender.caller.id())),
+        match sender.credential.is_some() || sender.assertion.is_some() {
+            true => self.inner.budgets.spend(endpoint, sender.caller.name()),
+            false => self.inner.budgets.spend(endpoint, &format!("{} {}", network(source), sender.caller.id())),
         }
     }
 }

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::document::Document;
 use super::error::Error;
+use super::jws::Algorithm;
 use crate::domain::authorize::OFFLINE_ACCESS;
 use crate::domain::owner::{Kind, OwnerKey};
 use crate::domain::policy::{Policy, ResourceServerEntry};
@@ -22,6 +23,7 @@ pub mod path {
     pub const TOKEN: &str = "/oauth/token";
     pub const INTROSPECT: &str = "/oauth/introspect";
     pub const REVOKE: &str = "/oauth/revoke";
+    pub const REGISTER: &str = "/oauth/register";
     pub const JWKS: &str = "/.well-known/jwks.json";
     pub const AUTHORIZATION_SERVER: &str = "/.well-known/oauth-authorization-server";
     pub const OPENID_CONFIGURATION: &str = "/.well-known/openid-configuration";
@@ -49,11 +51,20 @@ fn authority(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
+/// What configuration and the moment decide.
+pub(super) struct Offered {
+    pub registration: bool,
+    pub documents: bool,
+    pub must_push: bool,
+}
+
 /// The document at both well-known places; the same bytes, so that they cannot contradict each other.
-pub(super) fn issuer(issuer: &str, must_push: bool) -> Document {
+pub(super) fn issuer(issuer: &str, offered: &Offered) -> Document {
     let at = |path: &str| format!("{issuer}{path}");
-    let with_secret = ["client_secret_basic", "client_secret_post"];
-    Document::new(&json!({
+    let with_proof = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
+    let with_all = ["client_secret_basic", "client_secret_post", "private_key_jwt", "none"];
+    let algorithms = Algorithm::ALL.map(Algorithm::as_str);
+    let mut document = json!({
         "issuer": issuer,
         "authorization_endpoint": at(path::AUTHORIZE),
         "token_endpoint": at(path::TOKEN),
@@ -61,7 +72,7 @@ pub(super) fn issuer(issuer: &str, must_push: bool) -> Document {
         "revocation_endpoint": at(path::REVOKE),
         "jwks_uri": at(path::JWKS),
         "pushed_authorization_request_endpoint": at(path::PAR),
-        "require_pushed_authorization_requests": must_push,
+        "require_pushed_authorization_requests": offered.must_push,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
@@ -73,14 +84,22 @@ pub(super) fn issuer(issuer: &str, must_push: bool) -> Document {
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
         "claims_parameter_supported": false,
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
-        "introspection_endpoint_auth_methods_supported": with_secret,
-        "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
+        "token_endpoint_auth_methods_supported": with_all,
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
+        "introspection_endpoint_auth_methods_supported": with_proof,
+        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
+        "revocation_endpoint_auth_methods_supported": with_all,
+        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
+        "client_id_metadata_document_supported": offered.documents,
         "code_challenge_methods_supported": ["S256"],
         // demanded by OIDC Discovery §3; no ID token is issued
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256", "EdDSA", "RS256"],
-    }))
+    });
+    if offered.registration {
+        document["registration_endpoint"] = at(path::REGISTER).into();
+    }
+    Document::new(&document)
 }
 
 /// Protected-resource metadata (RFC 9728 §2) of a resource server that is Live.
@@ -108,7 +127,8 @@ fn protected_resource(entry: &ResourceServerEntry, issuer: &str) -> Option<Docum
 impl super::AuthorizationServer {
     /// Issuer metadata.
     pub fn metadata(&self) -> &Document {
-        &self.inner.metadata
+        let [open, closed] = &self.inner.metadata;
+        if self.inner.dynamic.switch.is_open() { open } else { closed }
     }
 
     /// Public keys.

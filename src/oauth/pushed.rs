@@ -73,10 +73,12 @@ impl AuthorizationServer {
     /// Everything that would be refused at the authorization endpoint, and a client that does not authenticate.
     pub async fn push(&self, asked: &Asked<PushRequest>) -> Result<PushResponse, Error> {
         let presented = asked.credentials.as_ref().map_err(|reason| *reason)?;
+        if let Some(id) = presented.document() {
+            self.resolve_client(id, asked.source).await?;
+        }
         let authenticated = self.authenticate(presented, Door::Clients, asked.source).await?;
         self.count(ClientEndpoint::Par, &authenticated, asked.source)?;
-        let caller = authenticated.caller;
-        let Caller::Client(client) = &caller else { return Err(Refusal::InvalidClient.into()) };
+        let Caller::Client(client) = &authenticated.caller else { return Err(Refusal::InvalidClient.into()) };
         let refuse = |reason| Error::of(reason, &client.id);
         if client.client.state == ClientState::Suspended {
             return Err(refuse(Refusal::Suspended));
@@ -105,6 +107,9 @@ impl AuthorizationServer {
             used_at: None,
         };
         let mut tx = self.write(&Actor::recorded(format!("client:{}", client.id))).await?;
+        if !authenticated.spend(&mut tx, now).await? {
+            return Err(refuse(Refusal::AssertionReused));
+        }
         tx.put_authorization_request(&row).await?;
         tx.commit().await?;
         Ok(PushResponse { request_uri: handle.expose().to_owned(), expires_in: lifetime.as_secs() })

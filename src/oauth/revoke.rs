@@ -40,6 +40,7 @@ impl AuthorizationServer {
         let presented = asked.credentials.as_ref().map_err(|reason| *reason)?;
         let authenticated = self.authenticate(presented, Door::Clients, asked.source).await?;
         self.count(ClientEndpoint::Revoke, &authenticated, asked.source)?;
+        self.spend(&authenticated).await?;
         let caller = authenticated.caller;
         let Caller::Client(client) = &caller else { return Err(Refusal::InvalidClient.into()) };
         let token = asked.request.token.as_ref().map_err(|reason| Error::of(*reason, &client.id))?;

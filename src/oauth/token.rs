@@ -8,6 +8,7 @@ use super::error::Error;
 use super::grant::{authorization_code, client_credentials, refresh};
 use super::limit::ClientEndpoint;
 use super::request::{Asked, Grant, TokenRequest};
+use crate::domain::refusal::Refusal;
 use crate::domain::secret::SecretText;
 
 /// The answer (OAuth 2.1 §3.2.3).
@@ -48,10 +49,19 @@ impl AuthorizationServer {
         let authenticated = self.authenticate(presented, Door::Clients, asked.source).await?;
         self.count(ClientEndpoint::Token, &authenticated, asked.source)?;
         let request = &asked.request;
-        match request.grant.map_err(|reason| Error::of(reason, authenticated.caller.id()))? {
-            Grant::ClientCredentials => client_credentials::issue(self, presented, authenticated, request).await,
-            Grant::AuthorizationCode => authorization_code::redeem(self, presented, authenticated, request).await,
-            Grant::RefreshToken => refresh::refresh(self, presented, authenticated, request).await,
-        }
+        let grant = request.grant.map_err(|reason| Error::of(reason, authenticated.caller.id()))?;
+        let id = authenticated.caller.id();
+        self.goes_on(id).await.map_err(|error| match (grant, error.refusal()) {
+            // `invalid_client` would make an SDK forget more than the grant (C-07, RC-2)
+            (Grant::RefreshToken, Some(Refusal::UnknownClient)) => Error::of(Refusal::GrantRevoked, id),
+            _ => error,
+        })?;
+        let issued = match grant {
+            Grant::ClientCredentials => client_credentials::issue(self, presented, authenticated, request).await?,
+            Grant::AuthorizationCode => authorization_code::redeem(self, presented, authenticated, request).await?,
+            Grant::RefreshToken => refresh::refresh(self, presented, authenticated, request).await?,
+        };
+        self.note_use(&issued.client_id).await;
+        Ok(issued)
     }
 }

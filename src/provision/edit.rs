@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Error, Provisioner};
+use crate::domain::client::Origin;
 use crate::domain::drift::{Correction, OpenDrift};
 use crate::domain::policy::Entity;
 use crate::domain::{Actor, Kind, OwnerKey, Spec};
@@ -27,6 +28,9 @@ pub struct Edited {
 pub struct Listed {
     pub kind: Kind,
     pub id: String,
+    /// Of a client: managed, registered or document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<&'static str>,
     pub owner: Option<OwnerKey>,
     pub revision: i64,
     pub spec: Value,
@@ -70,6 +74,7 @@ impl Provisioner {
                 let known = managed.get(&(kind, entity.id.clone()));
                 listed.push(Listed {
                     kind,
+                    origin: (kind == Kind::OAuthClient).then(|| Origin::of(&entity.id).as_str()),
                     owner: known.map(|m| m.owner.key.clone()),
                     revision: entity.revision,
                     spec: members(&entity.spec),

@@ -11,8 +11,7 @@ use crate::domain::authorize::{self, Parameters, Request};
 use crate::domain::client::{ClientState, GrantType, Origin};
 use crate::domain::decide::{self, Ask};
 use crate::domain::handle::Handle;
-use crate::domain::owner::Kind;
-use crate::domain::policy::{ClientEntry, Policy};
+use crate::domain::policy::ClientEntry;
 use crate::domain::redirect;
 use crate::domain::refusal::Refusal;
 use crate::domain::secret::{SecretHash, SecretText};
@@ -201,14 +200,11 @@ impl AuthorizationServer {
 
     /// A client by its id; nobody can tell one that is suspended from one that never was.
     async fn browser_client(&self, id: &str, source: std::net::IpAddr) -> Result<Option<Arc<ClientEntry>>, Error> {
-        let known = || self.inner.store.snapshot().client(id).cloned();
-        let mut found = known();
-        if found.is_none() {
-            self.inner.failures.count(source).map_err(|retry_after| Error::Limited { retry_after })?;
-            self.inner.patience.hold(|| self.inner.store.reread(Kind::OAuthClient, id)).await?;
-            found = known();
+        match self.resolve_client(id, source).await {
+            Ok(client) => Ok(Some(client).filter(|client| client.client.state == ClientState::Active)),
+            Err(error) if error.refusal() == Some(Refusal::UnknownClient) => Ok(None),
+            Err(error) => Err(error),
         }
-        Ok(found.filter(|client| client.client.state == ClientState::Active))
     }
 
     pub(in crate::oauth) async fn authorization_request(

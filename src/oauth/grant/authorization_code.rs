@@ -116,8 +116,7 @@ pub(in crate::oauth) async fn redeem(
         }
         let code = Handle::AuthorizationCode.read(code).ok_or_else(|| Error::of(Refusal::GrantUnknown, &client.id))?;
         let redemption = Redemption { code, id, request };
-        let credential = authenticated.credential.as_deref();
-        let attempt = || attempt(server, client, credential, &redemption);
+        let attempt = || attempt(server, client, &authenticated, &redemption);
         match server.inner.patience.hold(attempt).await?.settle(&client.id)? {
             Ok(issued) => return Ok(issued),
             Err(moved) => authenticated = server.settle(presented, &client.id, &moved).await?,
@@ -129,13 +128,16 @@ pub(in crate::oauth) async fn redeem(
 async fn attempt(
     server: &AuthorizationServer,
     client: &ClientEntry,
-    credential: Option<&str>,
+    authenticated: &Authenticated,
     redemption: &Redemption<'_>,
 ) -> Result<Outcome, Error> {
     let Redemption { code, id, request } = redemption;
     let hash = code.hash();
     let mut tx = server.inner.store.write(&Actor::recorded(format!("client:{}", client.id))).await?;
     let now = server.inner.clock.now();
+    if !authenticated.spend(&mut tx, now).await? {
+        return Ok(Outcome::Refused(Refusal::AssertionReused));
+    }
     // what is not the caller's own, or is asked for wrongly, is left as it is: a corrected retry works (B-13)
     let Some(row) = tx.code_to_use(&hash).await? else { return Ok(Outcome::Refused(Refusal::GrantUnknown)) };
     if row.client_id != client.id {
@@ -172,7 +174,7 @@ async fn attempt(
         id: *id,
         by: Grant::AuthorizationCode,
         client,
-        credential,
+        credential: authenticated.credential.as_deref(),
         grant: &grant,
         subject: &row.subject,
         session_id: &row.session_id,

@@ -40,8 +40,7 @@ pub(in crate::oauth) async fn refresh(
             return Err(refuse(Refusal::GrantNotAllowed));
         }
         let token = Handle::RefreshToken.read(text).ok_or_else(|| refuse(Refusal::GrantUnknown))?;
-        let credential = authenticated.credential.as_deref();
-        let attempt = || attempt(server, client, credential, &token, request);
+        let attempt = || attempt(server, client, &authenticated, &token, request);
         match server.inner.patience.hold(attempt).await?.settle(&client.id)? {
             Ok(issued) => return Ok(issued),
             Err(moved) => authenticated = server.settle(presented, &client.id, &moved).await?,
@@ -62,12 +61,15 @@ enum Use {
 async fn attempt(
     server: &AuthorizationServer,
     client: &ClientEntry,
-    credential: Option<&str>,
+    authenticated: &Authenticated,
     token: &SecretText,
     request: &TokenRequest,
 ) -> Result<Outcome, Error> {
     let mut tx = server.inner.store.write(&Actor::recorded(format!("client:{}", client.id))).await?;
     let now = server.inner.clock.now();
+    if !authenticated.spend(&mut tx, now).await? {
+        return Ok(Outcome::Refused(Refusal::AssertionReused));
+    }
     let Some(row) = tx.refresh_token_to_use(&token.hash()).await? else {
         return Ok(Outcome::Refused(Refusal::GrantUnknown));
     };
@@ -99,7 +101,7 @@ async fn attempt(
         grant: &grant,
         subject: &row.grant.subject,
         not_after: Some(end),
-        credential,
+        credential: authenticated.credential.as_deref(),
         lineage: Some(&lineage),
         claims: None,
     };

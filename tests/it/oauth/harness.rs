@@ -12,7 +12,7 @@ use holdfast::domain::{Actor, Clock, Credential, Entropy, Epoch, Kind, OwnerKey,
 use holdfast::http::{Health, MetricsPage, Sources, admin, public, serve};
 use holdfast::identity::{self, Identity, Rules};
 use holdfast::metrics::Metrics;
-use holdfast::oauth::{AuthorizationServer, ClientLimits, KeySettings, Parts, PushedRules};
+use holdfast::oauth::{AuthorizationServer, ClientLimits, DynamicParts, KeySettings, Parts, PushedRules};
 use holdfast::provision::{self, Provisioner};
 use holdfast::seal::{MasterKey, Sealer};
 use holdfast::store::{ApiKey, ApiRole, Options, Store};
@@ -85,6 +85,7 @@ pub struct Setup {
     pub sources: Sources,
     /// Of another server on the same database, which has put the policy there already.
     pub clock: Option<Arc<HandClock>>,
+    pub dynamic: DynamicParts,
 }
 
 impl Default for Setup {
@@ -101,6 +102,7 @@ impl Default for Setup {
             limits: ClientLimits::default(),
             sources: Sources::default(),
             clock: None,
+            dynamic: DynamicParts::default(),
         }
     }
 }
@@ -149,6 +151,7 @@ impl Setup {
             max_waiting: 64,
             refresh_grace: Duration::from_secs(30),
             pushed_requests: self.pushed,
+            dynamic: DynamicParts { observer: metrics.clone(), ..self.dynamic },
         })
         .await
         .unwrap();
@@ -164,6 +167,10 @@ impl Setup {
             observer: metrics.clone(),
             leadership: leadership.clone(),
             actor: Actor::controller(),
+        });
+        tokio::spawn({
+            let (server, stop) = (server.clone(), stop.clone());
+            async move { server.follow_settings(stop).await }
         });
         let health = Health::new(server.clone(), metrics.clone(), Some(leadership));
         let page = MetricsPage { metrics: metrics.clone(), path: self.metrics.then(|| "/metrics".to_owned()) };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use holdfast::domain::observer::Unobserved;
 use holdfast::domain::{Actor, SecretText};
-use holdfast::oauth::{AuthorizationServer, ClientLimits, Error, KeySettings, Parts};
+use holdfast::oauth::{AuthorizationServer, ClientLimits, DynamicParts, Error, KeySettings, Parts};
 use holdfast::seal::{MasterKey, Sealer};
 use holdfast::store::{Options, Store};
 
@@ -35,6 +35,7 @@ async fn again(server: &Server, sealer: Sealer) -> Result<AuthorizationServer, E
         max_waiting: 9,
         refresh_grace: std::time::Duration::from_secs(30),
         pushed_requests: holdfast::oauth::PushedRules::default(),
+        dynamic: DynamicParts::default(),
     })
     .await
 }

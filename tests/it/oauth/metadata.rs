@@ -74,7 +74,7 @@ async fn the_metadata_tells_the_truth() {
         let by_post = server.post(&place(endpoint), None, &body).await;
         assert_eq!((by_post.error().as_str(), has(&member, "client_secret_post")), ("invalid_request", true));
         let assertion = server.post(&place(endpoint), None, "client_id=keyed&client_assertion=x").await;
-        assert_eq!((assertion.error().as_str(), has(&member, "private_key_jwt")), ("invalid_client", false));
+        assert_eq!((assertion.error().as_str(), has(&member, "private_key_jwt")), ("invalid_client", true));
     }
     let browser = Browser::at(&server.public);
     for (kind, supported) in [("code", true), ("token", false), ("id_token", false), ("none", false)] {
@@ -91,10 +91,10 @@ async fn the_metadata_tells_the_truth() {
         ("request_not_supported", &json!(false))
     );
     assert_eq!(document["authorization_response_iss_parameter_supported"], true);
-    for absent in ["registration_endpoint", "device_authorization_endpoint"] {
+    for absent in ["device_authorization_endpoint"] {
         assert!(document.get(absent).is_none(), "{absent}");
     }
-    assert_eq!(server.post("/oauth/register", None, "").await.status, 404);
+    assert_eq!(server.post(&place("registration_endpoint"), None, "").await.error(), "invalid_client_metadata");
 }
 
 /// Y-02

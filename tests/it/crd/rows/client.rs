@@ -37,8 +37,7 @@ pub fn rows() -> Vec<Row> {
 fn ids() -> Vec<Row> {
     let base = &base();
     let path = "spec.clientID";
-    let form =
-        "clientID must be letters, digits and . _ ~ - after a letter or digit, and must not begin with usr_ or rs_";
+    let form = "clientID must be letters, digits and . _ ~ - after a letter or digit, and must not begin with usr_, rs_ or dcr_";
     let gone = "clientID is immutable, also adding or removing it: delete the object and create another one";
     let mut rows = vec![
         accepted(base, vec![("/spec/clientID", json!("Portal.1_~-"))]),
@@ -52,7 +51,7 @@ fn ids() -> Vec<Row> {
         changed_to(base, vec![("/spec/clientID", json!("a"))], vec![], Some((path, gone))),
         changed_to(base, vec![], vec![("/spec/clientID", json!("a"))], Some((path, gone))),
     ];
-    for bad in ["usr_1", "rs_1", "https://a.example/x", "a b", "-a", "ü"] {
+    for bad in ["usr_1", "rs_1", "dcr_1", "https://a.example/x", "a b", "-a", "ü"] {
         rows.push(refused(base, vec![("/spec/clientID", json!(bad))], path, form));
     }
     rows
@@ -323,6 +322,7 @@ fn redirects() -> Vec<Row> {
         "javascript:/alert(1)",
         "data:/text/html,x",
         "file:/etc/passwd",
+        "intent:/x",
         "com.example.app:cb",
     ] {
         rows.push(refused(public, vec![(at, json!([bad]))], "spec.redirectURIs[0]", form));

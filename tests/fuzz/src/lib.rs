@@ -1,0 +1,135 @@
+//! The parsers that strangers reach, taken from the product by path, and what must hold whatever they are given.
+#![allow(dead_code, unused_imports)] // only some of each file is called here
+
+pub mod domain {
+    #[path = "../../../../src/domain/client.rs"]
+    pub mod client;
+    #[path = "../../../../src/domain/clock.rs"]
+    pub mod clock;
+    #[path = "../../../../src/domain/redirect.rs"]
+    pub mod redirect;
+    #[path = "../../../../src/domain/refusal.rs"]
+    pub mod refusal;
+    #[path = "../../../../src/domain/secret.rs"]
+    pub mod secret;
+}
+
+pub mod store {
+    /// In the place of the row: nothing here uses anything up.
+    #[derive(Debug)]
+    pub struct Once;
+}
+
+pub mod oauth {
+    #[path = "../../../../src/oauth/client_metadata.rs"]
+    mod client_metadata;
+    #[path = "../../../../src/oauth/credentials.rs"]
+    mod credentials;
+    #[path = "../../../../src/oauth/form.rs"]
+    mod form;
+    #[path = "../../../../src/oauth/document_client/id.rs"]
+    mod id;
+    #[path = "../../../../src/oauth/json.rs"]
+    mod json;
+    #[path = "../../../../src/oauth/jws.rs"]
+    pub mod jws;
+
+    use serde_json::Value;
+
+    use self::client_metadata::{Kind, Metadata, RedirectPolicy};
+    use self::credentials::Presented;
+    use self::form::Form;
+    use self::jws::{Algorithm, Expect, KeySet};
+
+    /// A form body, an `Authorization` header, and what they prove together.
+    pub fn credentials(header: &[u8], body: &[u8]) {
+        let Ok(form) = Form::parse(body) else { return };
+        for name in ["client_id", "client_secret", "client_assertion"] {
+            // an empty value is an absent one
+            assert!(form.get(name).is_none_or(|value| !value.is_empty() && !value.chars().any(char::is_control)));
+        }
+        for headers in [&[][..], &[header][..], &[header, header][..]] {
+            if let Ok(presented) = Presented::read(headers, &form) {
+                assert!(headers.len() < 2 && !presented.readings.is_empty() && presented.readings.len() <= 2);
+                for reading in &presented.readings {
+                    assert!(!reading.id.is_empty() && reading.id.len() <= 2048);
+                    let named = form.get("client_id");
+                    assert!(named.is_none_or(|id| id == reading.id), "no two names in one request");
+                }
+            }
+        }
+    }
+
+    /// No key of ours made it, so nobody's signature is good.
+    pub fn jwt(text: &str, set: &[u8]) {
+        let expect = Expect { types: &["jwt"], untyped: true, algorithms: &Algorithm::ALL };
+        let keys = json::object(set).and_then(|set| KeySet::parse(&set).ok()).unwrap_or_default();
+        assert!(!keys.is_empty() || jws::verify(text, &keys, &expect).is_err());
+        let _ = jws::verify(text, &keys, &expect);
+        if let Ok((key, _)) = jws::verify_embedded(text, &expect) {
+            assert_eq!(key.thumbprint.len(), 43);
+        }
+    }
+
+    /// A document, or a registration: whatever is believed of it is sound, and is believed again when it comes back.
+    pub fn metadata(data: &[u8]) {
+        if let Ok(text) = std::str::from_utf8(data)
+            && let Some(host) = id::host(text)
+        {
+            assert!(!host.is_empty() && url::Url::parse(text).is_ok_and(|url| url.scheme() == "https"));
+        }
+        let Some(object) = json::object(data) else { return };
+        let policy = RedirectPolicy { private_use_schemes: ["cursor".to_owned()].into(), ..RedirectPolicy::default() };
+        for kind in [Kind::Document, Kind::Registration] {
+            let Ok(metadata) = Metadata::read(kind, object.clone(), &policy) else { continue };
+            let client = metadata.client();
+            assert!(client.redirect_uris.iter().all(|uri| crate::domain::redirect::place(uri).is_ok()));
+            assert!(!client.display_name.chars().any(char::is_control) && client.display_name.chars().count() <= 2048);
+            let told = metadata.told();
+            assert!(!told.values().any(Value::is_null));
+            assert_eq!(Metadata::read(kind, told.clone(), &policy).map(|again| again.told()), Ok(told));
+        }
+    }
+}
+
+/// Two URIs, one a line: registered and asked for.
+pub fn redirect(data: &[u8]) {
+    use domain::redirect::{Place, is_loopback, matches, place, shown, web};
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (registered, asked) = text.split_once('\n').unwrap_or((text, text));
+    for uri in [registered, asked] {
+        let _ = (shown(uri), is_loopback(uri), web(uri));
+        if let Ok(Place::Https | Place::Loopback) = place(uri) {
+            let url = url::Url::parse(uri).expect("what may be registered is a URL");
+            assert_eq!(url.host_str(), Some(shown(uri)), "no parser sees another host");
+            assert!(url.username().is_empty() && url.password().is_none() && url.fragment().is_none());
+        }
+    }
+    let list = [registered.to_owned()];
+    if let Ok(chosen) = matches(&list, Some(asked)) {
+        assert_eq!(chosen, asked);
+        assert!(place(asked).is_ok());
+        assert!(asked == registered || (is_loopback(asked) && shown(asked) == shown(registered)), "{registered} {asked}");
+    }
+}
+
+/// A header and a body, with a NUL between them.
+pub fn form(data: &[u8]) {
+    let at = data.iter().position(|b| *b == 0).unwrap_or(0);
+    let (header, body) = data.split_at(at);
+    oauth::credentials(header, body.strip_prefix(&[0]).unwrap_or(body));
+}
+
+/// A JWK set and a token, with a line break between them.
+pub fn jwt(data: &[u8]) {
+    let at = data.iter().position(|b| *b == b'\n').unwrap_or(0);
+    let (set, token) = data.split_at(at);
+    if let Ok(token) = std::str::from_utf8(token.strip_prefix(b"\n").unwrap_or(token)) {
+        oauth::jwt(token, set);
+    }
+}
+
+/// A client ID metadata document, or the id of one.
+pub fn document(data: &[u8]) {
+    oauth::metadata(data);
+}
