@@ -3,6 +3,9 @@
 pub mod cimd;
 pub mod database;
 pub mod dcr;
+pub mod device;
+pub mod dpop;
+pub mod exchange;
 pub mod keys;
 pub mod logging;
 pub mod login;
@@ -51,6 +54,12 @@ pub struct Config {
     pub tokens: tokens::Tokens,
     /// Pushed authorization requests.
     pub par: par::Par,
+    /// DPoP proofs.
+    pub dpop: dpop::Dpop,
+    /// The device grant.
+    pub device: device::Device,
+    /// Tokens made from tokens.
+    pub exchange: exchange::Exchange,
     /// The Kubernetes operator.
     pub operator: operator::Operator,
     /// A folder of manifests to hold the server to, instead of a cluster. Default none.
@@ -85,6 +94,9 @@ impl Default for Config {
             sessions: sessions::Sessions::default(),
             tokens: tokens::Tokens::default(),
             par: par::Par::default(),
+            dpop: dpop::Dpop::default(),
+            device: device::Device::default(),
+            exchange: exchange::Exchange::default(),
             operator: operator::Operator::default(),
             policy_dir: None,
             metrics: metrics::Metrics::default(),
@@ -136,6 +148,9 @@ impl Config {
         self.sessions.validate()?;
         self.tokens.validate()?;
         self.par.validate()?;
+        self.dpop.validate()?;
+        self.device.validate()?;
+        self.exchange.validate()?;
         self.operator.validate()?;
         self.metrics.validate()?;
         self.purge.validate()?;

@@ -23,6 +23,7 @@ pub mod observer;
 pub mod outcome;
 pub mod owner;
 pub mod policy;
+pub mod proof;
 pub mod provider;
 pub mod purge;
 pub mod reason;

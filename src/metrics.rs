@@ -2,7 +2,9 @@
 
 mod family;
 pub mod label;
+mod proof;
 mod record;
+mod routes;
 
 use std::sync::Arc;
 
@@ -10,17 +12,19 @@ use prometheus::process_collector::ProcessCollector;
 use prometheus::{Gauge, Histogram, IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 pub use self::family::Label;
-use self::family::{Family, Metric};
+use self::family::{Family, HumanHistogram, Metric};
 pub use self::label::{
-    Active, Check, ConsentDecision, ConsentFlow, ConsentRevoker, Endpoint, Entity, Grant, LoginMethod, LoginProvider,
-    Loss, Method, Operation, Outcome, ReconcileOutcome, RevocationOutcome, RevocationReason, Route, Status, Success,
-    Verifier,
+    Active, Assurance, Check, ConsentDecision, ConsentFlow, ConsentRevoker, DeviceOutcome, Endpoint, Entity, Grant,
+    LoginMethod, LoginProvider, Loss, Method, Operation, Outcome, ReconcileOutcome, RevocationOutcome,
+    RevocationReason, Route, Status, Success, Verifier,
 };
 pub use self::record::{AuthorizeTimer, HttpTimer, LoginAttempt, TokenTimer};
 use crate::domain::audit::AuditKind;
+use crate::domain::decide::exchange::ExchangeKind;
 use crate::domain::desired::DriftMode;
 use crate::domain::observer::{ClientSource, DatabaseOperation, FetchOutcome, Suppressed};
 use crate::domain::owner::Kind;
+use crate::domain::proof::ProofFault;
 use crate::domain::purge::PurgeTarget;
 use crate::domain::refusal::Refusal;
 use crate::domain::resource_server::SigningAlgorithm;
@@ -128,6 +132,20 @@ catalog! {
     sessions_created_total: IntCounter {},
     /// Login sessions ended
     sessions_ended_total: IntCounter { reason: SessionEnd },
+    /// Tokens exchanged
+    token_exchange_total: IntCounter { kind: ExchangeKind },
+    /// Requests for an exchange refused
+    token_exchange_denied_total: IntCounter { reason: Refusal },
+    /// Tokens issued to agents
+    agent_tokens_issued_total: IntCounter { assurance: Assurance },
+    /// What became of device codes
+    device_codes_total: IntCounter { outcome: DeviceOutcome },
+    /// Seconds from the request of a device to its user's consent
+    device_authorization_duration_seconds: HumanHistogram {},
+    /// Requests answered as asked that came with a DPoP proof
+    dpop_proofs_validated_total: IntCounter {},
+    /// DPoP proofs that did not hold; a request for a nonce is none
+    dpop_proofs_rejected_total: IntCounter { reason: ProofFault },
     /// Requests of the admin API
     admin_operations_total: IntCounter { entity: Entity, op: Operation, outcome: Outcome },
     /// Requests turned away by a rate limit

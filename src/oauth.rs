@@ -7,8 +7,10 @@ mod client_auth;
 mod client_metadata;
 mod consent;
 mod credentials;
+mod device;
 mod document;
 mod document_client;
+mod dpop;
 mod dynamic;
 mod error;
 mod form;
@@ -42,8 +44,10 @@ pub use self::authorize::{Choice, ConsentPage, Decision, Progress, Refused, Retu
 pub use self::client_metadata::{Fault, RedirectPolicy};
 pub use self::consent::{ConsentSummary, Withdraw, withdraw};
 pub use self::credentials::Presented;
+pub use self::device::{DeviceAuthorization, DeviceDecided, DeviceOptions, DevicePrompt, DeviceRequest};
 pub use self::document::Document;
 pub use self::document_client::{DocumentOptions, Domains, Verdict};
+pub use self::dpop::{DpopOptions, Shown};
 pub use self::dynamic::DynamicParts;
 pub use self::error::Error;
 pub use self::form::{Form, pairs};
@@ -59,6 +63,7 @@ pub use self::request::{AboutToken, Asked, Grant, TokenRequest};
 pub use self::revoke::{Revocation, Revoked};
 pub use self::token::{Issued, TokenResponse};
 use crate::domain::clock::{Clock, Entropy};
+pub use crate::domain::decide::exchange::ExchangeKind;
 use crate::domain::resource_server::SigningAlgorithm;
 use crate::seal::{Mac, Sealer};
 pub use crate::store::Ended;
@@ -80,6 +85,10 @@ pub struct Parts {
     pub limits: ClientLimits,
     /// Requests that may wait for the database at once.
     pub max_waiting: usize,
+    pub dpop: DpopOptions,
+    pub device: DeviceOptions,
+    /// How often a token may be exchanged on, at most.
+    pub max_exchanges: i64,
     /// How long a used refresh token is answered with the same successor; later it ends its family.
     pub refresh_grace: Duration,
     /// Pushed authorization requests (RFC 9126).
@@ -104,6 +113,12 @@ struct Inner {
     budgets: limit::Budgets,
     refusals: refusals::Refusals,
     patience: patience::Patience,
+    dpop: dpop::Nonces,
+    device: DeviceOptions,
+    /// What user codes are kept under.
+    user_codes: Mac,
+    tries: device::Tries,
+    max_exchanges: i64,
     dynamic: dynamic::DynamicClients,
     /// With and without registration.
     metadata: [Document; 2],
@@ -123,6 +138,8 @@ impl AuthorizationServer {
         let dynamic = dynamic::DynamicClients::from(parts.dynamic);
         let (documents, must_push) = (dynamic.takes_documents(), parts.pushed_requests.required);
         let successors = parts.sealer.mac("refresh-token");
+        let dpop = dpop::Nonces::new(&parts.sealer, parts.dpop);
+        let user_codes = parts.sealer.mac("user-code");
         let keys = keys::Keys::open(&parts.store, parts.sealer, parts.keys, &*parts.clock).await?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -138,6 +155,11 @@ impl AuthorizationServer {
                 budgets: limit::Budgets::new(parts.limits),
                 refusals: refusals::Refusals::default(),
                 patience: patience::Patience::new(parts.max_waiting),
+                dpop,
+                device: parts.device,
+                user_codes,
+                tries: device::Tries::default(),
+                max_exchanges: parts.max_exchanges,
                 home,
                 store: parts.store,
                 issuer: parts.issuer,

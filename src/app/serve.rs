@@ -13,8 +13,8 @@ use super::door::Door;
 use super::running::Running;
 use super::system::{SystemClock, SystemEntropy};
 use super::{Error, database, door, dynamic, jobs, keys, limits, logging, people};
-use crate::config::Settings;
 use crate::config::par::Par;
+use crate::config::{self, Settings};
 use crate::domain::{Clock, Entropy, Observer};
 use crate::http::{self, Health, MetricsPage, admin, public};
 use crate::metrics::Metrics;
@@ -45,6 +45,9 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
         failures_per_minute: settings.config.rate_limits.failed_authentications_per_minute,
         limits: limits::of_clients(&settings),
         max_waiting: settings.config.tokens.max_waiting,
+        dpop: dpop(&settings.config.dpop),
+        device: device(&settings.config.device),
+        max_exchanges: settings.config.exchange.max_depth,
         refresh_grace: settings.config.tokens.refresh_grace,
         pushed_requests: pushed_requests(&settings.config.par),
         dynamic: dynamic::parts(&settings, &door, Arc::clone(&metrics) as Arc<dyn Observer>)?,
@@ -113,6 +116,20 @@ fn pushed_requests(par: &Par) -> PushedRules {
         required: par.required,
         required_of: par.required_clients.clone(),
         lifetime: SignedDuration::from_secs(par.lifetime_seconds),
+    }
+}
+
+fn dpop(config: &config::dpop::Dpop) -> oauth::DpopOptions {
+    oauth::DpopOptions {
+        nonce_required: config.nonce == config::dpop::Nonce::Required,
+        window: SignedDuration::try_from(config.proof_window).unwrap_or_default(),
+    }
+}
+
+fn device(config: &config::device::Device) -> oauth::DeviceOptions {
+    oauth::DeviceOptions {
+        lifetime: SignedDuration::try_from(config.code_lifetime).unwrap_or_default(),
+        interval: i64::try_from(config.poll_interval.as_secs()).unwrap_or(i64::MAX),
     }
 }
 

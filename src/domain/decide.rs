@@ -1,5 +1,7 @@
 //! What may be issued, and who may look. Pure; default deny.
 
+pub mod exchange;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -18,7 +20,7 @@ pub struct Ask<'a> {
     pub resources: &'a [String],
     /// Space-separated; `None` = everything that is attached.
     pub scope: Option<&'a str>,
-    /// The request proved that it holds a key, and the token will be bound to it (RFC 9449).
+    /// The request proved that it holds a key (RFC 9449).
     pub bound: bool,
 }
 
@@ -36,6 +38,10 @@ pub struct Grant {
     pub lifetime_seconds: i64,
     pub opaque: bool,
     pub algorithm: SigningAlgorithm,
+    /// The token is bound to the key that was proved (RFC 9449 §5).
+    pub bound: bool,
+    /// The client is an agent, and its tokens say so.
+    pub agent: bool,
 }
 
 impl Grant {
@@ -58,10 +64,10 @@ pub fn client_credentials(client: &ClientEntry, ask: &Ask<'_>, policy: &impl Pol
     if client.client.attachment(&target.id).is_none() || !is_live(target) {
         return Err(Refusal::InvalidTarget);
     }
-    constraint(client, target, ask.bound)?;
+    let bound = binding(client, target, ask.bound)?;
     let requested = ask.scope.map(words);
     let scopes = attached.into_iter().filter(|scope| requested.as_ref().is_none_or(|wanted| wanted.contains(scope)));
-    grant(client, target, scopes.collect())
+    Ok(Grant { bound, ..grant(client, target, scopes.collect())? })
 }
 
 /// What a client may ask a user for: requested ∩ attached, and ∩ `allowed` once it is known who the user is (the
@@ -175,11 +181,30 @@ pub fn target<'a>(
     .ok_or(Refusal::InvalidTarget)
 }
 
-/// Whether a token may be issued that is bound to a key, or not.
-pub fn constraint(client: &ClientEntry, target: &ResourceServerEntry, bound: bool) -> Result<(), Refusal> {
+/// Whether a token is bound to the key that was proved, if one was: when client or resource server wants that. What
+/// one of them demands, or says in words that nobody knows, is not to be had without a proof.
+pub fn binding(client: &ClientEntry, target: &ResourceServerEntry, proved: bool) -> Result<bool, Refusal> {
     let constraints = [&target.resource_server.access_token.sender_constraint, &client.client.tokens.sender_constraint];
+    let wanted = constraints.into_iter().any(|constraint| constraint != "None");
     let free = constraints.into_iter().all(|c| c == "None" || c == "DPoPOptional");
-    if free || bound { Ok(()) } else { Err(Refusal::SenderConstraintRequired) }
+    if proved || free { Ok(proved && wanted) } else { Err(Refusal::SenderConstraintRequired) }
+}
+
+/// What a user granted as it is issued to a request that proved a key, or none. `held` is the key that the grant is
+/// bound to already: another one, or none at all, gets nothing of it (RFC 9449 §5, §10).
+pub fn bound(
+    grant: Grant,
+    client: &ClientEntry,
+    (held, proved): (Option<&str>, Option<&str>),
+    policy: &impl Policy,
+) -> Result<Grant, Refusal> {
+    let target = policy.resource_server(&grant.resource_server_id).ok_or(Refusal::ResourceGone)?;
+    match (held, proved) {
+        (Some(_), None) => Err(Refusal::SenderConstraintRequired),
+        (Some(held), Some(proved)) if held != proved => Err(Refusal::KeyMismatch),
+        (Some(_), Some(_)) => Ok(Grant { bound: true, ..grant }),
+        (None, proved) => Ok(Grant { bound: binding(client, target, proved.is_some())?, ..grant }),
+    }
 }
 
 fn may_use(client: &ClientEntry, grant: GrantType) -> Result<(), Refusal> {
@@ -219,6 +244,8 @@ fn grant(client: &ClientEntry, target: &ResourceServerEntry, scopes: BTreeSet<&s
             .clamp(*AccessToken::LIFETIMES.start(), *AccessToken::LIFETIMES.end()),
         opaque: policy.access_token.format == "Opaque",
         algorithm: policy.access_token.signing_algorithm,
+        bound: false,
+        agent: client.client.agent.is_object(),
     })
 }
 

@@ -1,5 +1,7 @@
 //! Every expected "no": one variant, one spelling for log, metric label and RFC code.
 
+use super::proof::ProofFault;
+
 /// Why a request was refused. Nothing of the request is repeated in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Refusal {
@@ -24,6 +26,27 @@ pub enum Refusal {
     InvalidScope,
     /// The resource demands sender-constrained tokens (RFC 9449) and none was proved.
     SenderConstraintRequired,
+    /// A DPoP proof that does not hold (RFC 9449 §4.3).
+    InvalidProof(ProofFault),
+    /// A DPoP proof without the nonce that this server asks for (RFC 9449 §8); nothing was used up.
+    NonceRequired,
+    /// The user has not decided yet (RFC 8628 §3.5).
+    AuthorizationPending,
+    /// The device polls more often than it was told to.
+    SlowDown,
+    /// The user said no, or nobody said anything in time.
+    DeviceDenied,
+    DeviceExpired,
+    /// `subject_token` or `actor_token` is none of this server's, expired or revoked (RFC 8693 §2.2.2).
+    ExchangedTokenInvalid,
+    /// The subject's token was neither issued to the caller nor for a resource that the caller acts as.
+    SubjectNotCallers,
+    /// The actor's token is not the caller's own.
+    ActorNotCaller,
+    /// The target does not let this client exchange into it.
+    ExchangeNotAllowed,
+    /// A token that was exchanged too often already.
+    TooDeep,
     /// Too many failed authentications from this address.
     TooManyFailures,
     /// Nobody's client id, or a client that is suspended: never told to the client, which is not known.
@@ -72,7 +95,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 48] = [
         Self::Malformed(""),
         Self::SeveralCredentials,
         Self::InvalidClient,
@@ -110,6 +133,17 @@ impl Refusal {
         Self::VerifierMismatch,
         Self::KeyMismatch,
         Self::ResourceGone,
+        Self::InvalidProof(ProofFault::Malformed),
+        Self::NonceRequired,
+        Self::AuthorizationPending,
+        Self::SlowDown,
+        Self::DeviceDenied,
+        Self::DeviceExpired,
+        Self::ExchangedTokenInvalid,
+        Self::SubjectNotCallers,
+        Self::ActorNotCaller,
+        Self::ExchangeNotAllowed,
+        Self::TooDeep,
     ];
 
     /// The value of the metric label and log field `reason`.
@@ -128,6 +162,17 @@ impl Refusal {
             Self::TargetRequired => "target_required",
             Self::InvalidScope => "invalid_scope",
             Self::SenderConstraintRequired => "sender_constraint_required",
+            Self::InvalidProof(_) => "invalid_dpop_proof",
+            Self::NonceRequired => "dpop_nonce_required",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::DeviceDenied => "device_denied",
+            Self::DeviceExpired => "device_code_expired",
+            Self::ExchangedTokenInvalid => "exchanged_token_invalid",
+            Self::SubjectNotCallers => "subject_not_callers",
+            Self::ActorNotCaller => "actor_not_caller",
+            Self::ExchangeNotAllowed => "exchange_not_allowed",
+            Self::TooDeep => "too_deep",
             Self::TooManyFailures => "too_many_failures",
             Self::UnknownClient => "unknown_client",
             Self::InvalidRedirect => "invalid_redirect_uri",
@@ -169,7 +214,16 @@ impl Refusal {
             Self::UnsupportedTokenType => "unsupported_token_type",
             Self::InvalidTarget | Self::TargetRequired => "invalid_target",
             Self::InvalidScope => "invalid_scope",
-            Self::SenderConstraintRequired => "invalid_dpop_proof",
+            Self::SenderConstraintRequired | Self::InvalidProof(_) => "invalid_dpop_proof",
+            Self::NonceRequired => "use_dpop_nonce",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::DeviceDenied => "access_denied",
+            Self::DeviceExpired => "expired_token",
+            Self::ExchangedTokenInvalid | Self::SubjectNotCallers | Self::ActorNotCaller | Self::TooDeep => {
+                "invalid_request"
+            }
+            Self::ExchangeNotAllowed => "unauthorized_client",
             Self::TooManyFailures => "temporarily_unavailable",
             Self::UnsupportedResponseType => "unsupported_response_type",
             Self::RequestNotSupported => "request_not_supported",
@@ -206,6 +260,19 @@ impl Refusal {
             Self::TargetRequired => "name one resource: this client has none or several",
             Self::InvalidScope => "none of the requested scopes is available to this client at this resource",
             Self::SenderConstraintRequired => "this resource takes only tokens that are bound to a key",
+            Self::InvalidProof(fault) => fault.description(),
+            Self::NonceRequired => "make the DPoP proof with the nonce of the DPoP-Nonce header",
+            Self::AuthorizationPending => "the user has not decided yet",
+            Self::SlowDown => "wait five seconds more between two requests than before",
+            Self::DeviceDenied => "the user denied the request",
+            Self::DeviceExpired => "the device code has expired",
+            // one text for both, as for tokens that are unknown: whose a token is, is nobody else's business
+            Self::ExchangedTokenInvalid | Self::SubjectNotCallers => {
+                "the subject_token or actor_token is invalid, expired, revoked, or not this client's to exchange"
+            }
+            Self::ActorNotCaller => "the actor_token must be this client's own, issued in its own name",
+            Self::ExchangeNotAllowed => "this resource does not let this client exchange tokens into it",
+            Self::TooDeep => "this token was exchanged too often already",
             Self::TooManyFailures => "too many failed authentications; try again later",
             Self::UnknownClient => "this server does not know this client",
             Self::InvalidRedirect => "redirect_uri is not one that this client has registered",

@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, FromRequest, Request};
-use axum::http::{Extensions, HeaderMap, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderName, StatusCode, header};
 use axum::response::Response;
 
 use super::respond;
 use crate::domain::refusal::Refusal;
-use crate::oauth::{Asked, Form, Presented};
+use crate::oauth::{Asked, Form, Presented, Shown};
 
 /// The largest body that is read, in bytes.
 const MAX_BODY: usize = 64 * 1024;
+/// Header of a proof (RFC 9449 §4.1).
+const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// A body has to arrive within this.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -22,12 +24,13 @@ pub(super) struct OAuthForm {
     form: Form,
     credentials: Result<Presented, Refusal>,
     source: IpAddr,
+    proof: Option<Shown>,
 }
 
 impl OAuthForm {
     /// What one endpoint makes of it.
     pub fn asked<T>(self, read: impl FnOnce(&Form) -> T) -> Asked<T> {
-        Asked { request: read(&self.form), credentials: self.credentials, source: self.source }
+        Asked { request: read(&self.form), credentials: self.credentials, source: self.source, proof: self.proof }
     }
 }
 
@@ -45,7 +48,9 @@ impl<S: Send + Sync> FromRequest<S> for OAuthForm {
         let authorization = parts.headers.get_all(header::AUTHORIZATION);
         let authorization: Vec<&[u8]> = authorization.iter().map(|value| value.as_bytes()).collect();
         let credentials = Presented::read(&authorization, &form);
-        Ok(Self { credentials, form, source: source(&parts.extensions) })
+        let proofs = parts.headers.get_all(&DPOP).iter().map(|value| value.as_bytes());
+        let proof = Shown::read(proofs, parts.method.as_str(), parts.uri.path());
+        Ok(Self { credentials, form, source: source(&parts.extensions), proof })
     }
 }
 

@@ -12,6 +12,7 @@ use axum::response::Response;
 use super::gate::Gate;
 use super::public::{END_SESSION, LEGACY_AUTHORIZE, LEGACY_TOKEN, LOGOUT, PASSWORD, TRANSACTION, pages};
 use crate::domain::SessionEnd;
+use crate::domain::refusal::Refusal;
 use crate::metrics::{ConsentDecision, Endpoint, Label, Method, Metrics, Route};
 use crate::oauth::{self, Ended, Grant, Issued, Revoked, path};
 
@@ -76,6 +77,9 @@ impl Told {
             oauth::Error::Refused { reason, client_id } => Self::Denied { client_id, reason: reason.as_str() },
             oauth::Error::Reused { reason, client_id, grant_id, ended } => {
                 Self::Reused { client_id, reason: reason.as_str(), grant_id, ended }
+            }
+            oauth::Error::NonceRequired { .. } => {
+                Self::Denied { client_id: None, reason: Refusal::NonceRequired.as_str() }
             }
             oauth::Error::Limited { retry_after } | oauth::Error::Throttled { retry_after } => {
                 Self::RateLimited { seconds: retry_after.as_secs() + 1 }
@@ -144,6 +148,8 @@ impl Observatory {
             path::AUTHORIZE | TRANSACTION => Route::Authorize,
             LEGACY_AUTHORIZE if self.inner.base.is_empty() => Route::Authorize,
             LEGACY_TOKEN if self.inner.base.is_empty() => Route::Token,
+            path::DEVICE_AUTHORIZATION => Route::DeviceAuthorization,
+            path::DEVICE => Route::Device,
             path::JWKS => Route::Jwks,
             pages::LOGIN => Route::Login,
             LOGOUT => Route::Logout,
@@ -246,7 +252,11 @@ fn tell(told: &Told, line: &Line<'_>) {
         (line.request_id, line.trace.trace_id.as_deref(), line.trace.span_id.as_deref());
     match told {
         Told::Issued(issued) => tracing::info!(
-            event = if issued.grant == Grant::RefreshToken { "token_refreshed" } else { "token_issued" },
+            event = match issued.grant {
+                Grant::RefreshToken => "token_refreshed",
+                Grant::TokenExchange => "token_exchanged",
+                _ => "token_issued",
+            },
             grant_type = issued.grant.as_str(),
             client_id = issued.client_id,
             sub = issued.subject,
@@ -254,6 +264,7 @@ fn tell(told: &Told, line: &Line<'_>) {
             scope = issued.response.scope,
             jti = %issued.jti,
             grant_id = issued.grant_id.map(tracing::field::display),
+            agent_id = issued.agent.then_some(issued.client_id.as_str()),
             request_id,
             trace_id,
             span_id,
@@ -331,6 +342,7 @@ const fn endpoint(route: Route) -> Option<Endpoint> {
         Route::Revoke => Endpoint::Revoke,
         Route::Authorize => Endpoint::Authorize,
         Route::Par => Endpoint::Par,
+        Route::Device | Route::DeviceAuthorization => Endpoint::Device,
         Route::Login => Endpoint::Login,
         Route::Register | Route::Registration => Endpoint::Register,
         Route::AdminResources

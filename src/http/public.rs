@@ -3,6 +3,8 @@
 mod account;
 mod authorize;
 mod consent;
+mod device;
+mod device_authorization;
 mod introspect;
 mod login;
 mod metadata;
@@ -129,6 +131,7 @@ fn open(base: &str) -> Router<Shared> {
             &format!("{base}{}/{{id}}", path::REGISTER),
             get(register::get).put(register::put).delete(register::delete),
         )
+        .route(&format!("{base}{}", path::DEVICE_AUTHORIZATION), post(device_authorization::post))
         .route(&format!("{base}{}", path::JWKS), get(metadata::jwks));
     if base.is_empty() {
         // where clients of the MCP revision 2025-03-26 look without metadata (M-18)
@@ -164,6 +167,7 @@ fn people(base: &str) -> Router<Shared> {
         .route(&format!("{base}{}", pages::ACCOUNT), get(account::show))
         .route(&format!("{base}{}", password::PASSWORD), get(password::show).post(password::post))
         .route(&format!("{base}{}", account::END_SESSION), post(account::end_session))
+        .route(&format!("{base}{}", path::DEVICE), get(device::show).post(device::post))
         .merge(pages::assets(base))
         .method_not_allowed_fallback(respond::wrong_method)
 }
@@ -179,7 +183,7 @@ fn cors() -> CorsLayer {
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers(headers)
-        .expose_headers([header::WWW_AUTHENTICATE, header::RETRY_AFTER])
+        .expose_headers([header::WWW_AUTHENTICATE, header::RETRY_AFTER, respond::DPOP_NONCE])
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -22,6 +22,8 @@ struct Problem<'a> {
 
 /// How long metadata may be kept.
 const METADATA_SECONDS: i64 = 300;
+/// RFC 9449 §8
+pub(super) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// Whoever is told to come back is told when, in seconds.
 const COME_BACK: u64 = 5;
@@ -122,6 +124,7 @@ pub(super) fn document_for(document: &Document, request: &HeaderMap, seconds: i6
 pub(super) fn oauth(failure: oauth::Error) -> Response {
     let mut response = match &failure {
         oauth::Error::Refused { reason, .. } | oauth::Error::Reused { reason, .. } => refusal(*reason),
+        oauth::Error::NonceRequired { nonce } => with_nonce(refusal(Refusal::NonceRequired), nonce),
         oauth::Error::Limited { retry_after } => limited(*retry_after),
         oauth::Error::Throttled { retry_after } => throttled(*retry_after),
         oauth::Error::Unavailable(_) => unavailable("the database does not answer; try again"),
@@ -129,6 +132,14 @@ pub(super) fn oauth(failure: oauth::Error) -> Response {
         _ => fault(),
     };
     response.extensions_mut().insert(Told::of(failure));
+    response
+}
+
+/// The nonce that the next proof is to carry (RFC 9449 §8).
+pub(super) fn with_nonce(mut response: Response, nonce: &str) -> Response {
+    if let Ok(nonce) = HeaderValue::from_str(nonce) {
+        response.headers_mut().insert(DPOP_NONCE, nonce);
+    }
     response
 }
 

@@ -12,6 +12,32 @@ use prometheus::{
 /// Seconds, for everything a machine does.
 const BUCKETS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// Seconds, for everything that waits for a person.
+const HUMAN: &[f64] = &[1.0, 5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
+
+/// A histogram of how long people take.
+#[derive(Clone)]
+pub struct HumanHistogram(Histogram);
+
+impl HumanHistogram {
+    pub fn observe(&self, seconds: f64) {
+        self.0.observe(seconds);
+    }
+}
+
+impl Metric for HumanHistogram {
+    type Vector = HistogramVec;
+    const KIND: &'static str = "histogram";
+
+    fn vector(name: &str, help: &str, labels: &[&str]) -> Result<Self::Vector> {
+        HistogramVec::new(HistogramOpts::new(name, help).buckets(HUMAN.to_vec()), labels)
+    }
+
+    fn child(vector: &Self::Vector, values: &[&str]) -> Self {
+        Self(vector.with_label_values(values))
+    }
+}
+
 /// A closed set of values of one label.
 pub trait Label: Copy + 'static {
     const ALL: &'static [Self];

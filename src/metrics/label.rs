@@ -2,9 +2,11 @@
 
 use super::family::Label;
 use crate::domain::audit::AuditKind;
+use crate::domain::decide::exchange::ExchangeKind;
 use crate::domain::desired::DriftMode;
 use crate::domain::observer::{ClientSource, DatabaseOperation, FetchOutcome, Suppressed};
 use crate::domain::owner::Kind;
+use crate::domain::proof::ProofFault;
 use crate::domain::purge::PurgeTarget;
 use crate::domain::refusal::Refusal;
 use crate::domain::resource_server::SigningAlgorithm;
@@ -35,7 +37,8 @@ label! {
     /// Grants this server answers; every other is counted as `unknown`.
     Grant {
         ClientCredentials = "client_credentials", AuthorizationCode = "authorization_code",
-        RefreshToken = "refresh_token", Unknown = "unknown",
+        RefreshToken = "refresh_token", DeviceCode = "device_code",
+        TokenExchange = "token_exchange", Unknown = "unknown",
     }
 }
 label! {
@@ -67,6 +70,17 @@ label! {
 label! {
     /// How a revocation request ended (RFC 7009).
     RevocationOutcome { Revoked = "revoked", NothingToRevoke = "nothing_to_revoke", Refused = "refused", Error = "error" }
+}
+label! {
+    /// How sure it is that a client is the agent that it says it is.
+    Assurance { Attested = "attested", Registered = "registered", SelfAsserted = "self_asserted" }
+}
+label! {
+    /// What became of a device code.
+    DeviceOutcome {
+        Issued = "issued", Approved = "approved", Denied = "denied", Redeemed = "redeemed", Expired = "expired",
+        SlowedDown = "slowed_down", WrongCode = "wrong_code",
+    }
 }
 label! {
     /// What the admin API works on.
@@ -137,6 +151,8 @@ label! {
         Revoke = "/oauth/revoke",
         Register = "/oauth/register",
         Registration = "/oauth/register/{client_id}",
+        DeviceAuthorization = "/oauth/device_authorization",
+        Device = "/device",
         Authorize = "/oauth/authorize",
         Par = "/oauth/par",
         Jwks = "/.well-known/jwks.json",
@@ -222,6 +238,8 @@ from_domain!(Kind, &Kind::ALL);
 from_domain!(Class, &[Class::Security, Class::Behavior, Class::Cosmetic]);
 from_domain!(DriftMode, &[DriftMode::Enforce, DriftMode::Warn, DriftMode::Ignore]);
 from_domain!(DatabaseOperation, &DatabaseOperation::ALL);
+from_domain!(ExchangeKind, &ExchangeKind::ALL);
+from_domain!(ProofFault, &ProofFault::ALL);
 from_domain!(Refusal, &Refusal::ALL);
 from_domain!(SessionEnd, &SessionEnd::ALL);
 from_domain!(SigningAlgorithm, &[SigningAlgorithm::ES256, SigningAlgorithm::EdDSA, SigningAlgorithm::RS256]);

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use super::Metrics;
 use super::label::{
-    Active, Check, ConsentDecision, ConsentFlow, ConsentRevoker, Endpoint, Entity, Grant, LoginMethod, LoginProvider,
-    Loss, Method, Operation, Outcome, ReconcileOutcome, RevocationOutcome, RevocationReason, Route, Status, Success,
-    Verifier,
+    Active, Check, ConsentDecision, ConsentFlow, ConsentRevoker, DeviceOutcome, Endpoint, Entity, Grant, LoginMethod,
+    LoginProvider, Loss, Method, Operation, Outcome, ReconcileOutcome, RevocationOutcome, RevocationReason, Route,
+    Status, Success, Verifier,
 };
 use crate::domain::audit::AuditKind;
 use crate::domain::desired::DriftMode;
@@ -22,57 +22,7 @@ use crate::domain::resource_server::SigningAlgorithm;
 use crate::domain::spec::Class;
 use crate::domain::user::SessionEnd;
 
-/// What each route answers when all is well: these combinations are visible as zero from the start.
-const EXPECTED: &[(Method, Route, &[Status])] = &[
-    (Method::Post, Route::Token, &[Status::S200, Status::S400, Status::S401, Status::S429, Status::S500, Status::S503]),
-    (Method::Post, Route::Introspect, &[Status::S200, Status::S400, Status::S401, Status::S429, Status::S503]),
-    (Method::Post, Route::Revoke, &[Status::S200, Status::S400, Status::S401, Status::S429, Status::S503]),
-    (Method::Get, Route::Login, &[Status::S200, Status::S303, Status::S503]),
-    (Method::Post, Route::Login, &[Status::S303, Status::S400, Status::S403, Status::S429, Status::S500, Status::S503]),
-    (Method::Post, Route::Logout, &[Status::S303, Status::S403]),
-    (Method::Get, Route::Account, &[Status::S200, Status::S303]),
-    (Method::Get, Route::Authorize, &[Status::S200, Status::S303, Status::S400, Status::S429, Status::S503]),
-    (Method::Post, Route::Authorize, &[Status::S303, Status::S400, Status::S403, Status::S503]),
-    (Method::Post, Route::Par, &[Status::S201, Status::S400, Status::S401, Status::S429, Status::S503]),
-    (
-        Method::Post,
-        Route::Register,
-        &[Status::S201, Status::S400, Status::S401, Status::S429, Status::S500, Status::S503],
-    ),
-    (Method::Get, Route::Jwks, &[Status::S200, Status::S304]),
-    (Method::Get, Route::AuthorizationServer, &[Status::S200, Status::S304]),
-    (Method::Get, Route::OpenidConfiguration, &[Status::S200, Status::S304]),
-    (Method::Get, Route::ProtectedResource, &[Status::S200, Status::S304, Status::S404]),
-    (Method::Get, Route::AdminResources, &[Status::S200, Status::S401, Status::S403, Status::S503]),
-    (Method::Patch, Route::AdminClient, &[Status::S200, Status::S400, Status::S401, Status::S403, Status::S409]),
-    (
-        Method::Patch,
-        Route::AdminResourceServer,
-        &[Status::S200, Status::S400, Status::S401, Status::S403, Status::S409],
-    ),
-    (Method::Get, Route::AdminUsers, &[Status::S200, Status::S401, Status::S403]),
-    (Method::Post, Route::AdminUsers, &[Status::S201, Status::S400, Status::S401, Status::S403, Status::S409]),
-    (Method::Get, Route::AdminUser, &[Status::S200, Status::S404]),
-    (Method::Post, Route::AdminUser, &[Status::S200, Status::S400, Status::S403, Status::S404]),
-    (Method::Get, Route::AdminSessions, &[Status::S200]),
-    (Method::Delete, Route::AdminSessions, &[Status::S200, Status::S404]),
-    (Method::Get, Route::Metrics, &[Status::S200]),
-    (Method::Get, Route::Livez, &[Status::S200]),
-    (Method::Get, Route::Ready, &[Status::S200, Status::S503]),
-    (Method::Get, Route::Health, &[Status::S200, Status::S503]),
-    (Method::Get, Route::Unknown, &[Status::S404]),
-];
-
 impl Metrics {
-    pub(super) fn touch_http(&self) {
-        for (method, route, statuses) in EXPECTED {
-            self.http_request_duration_seconds.with((*method, *route));
-            for status in *statuses {
-                self.http_requests_total.with((*method, *route, *status));
-            }
-        }
-    }
-
     /// Starts the clock of a request at the authorization endpoint; dropping the guard counts it as abandoned.
     pub fn authorize_request(self: &Arc<Self>) -> AuthorizeTimer {
         AuthorizeTimer { metrics: Arc::clone(self), started: Instant::now(), outcome: Outcome::Abandoned }
@@ -101,6 +51,9 @@ impl Metrics {
     /// A token was issued.
     pub fn token_issued(&self, grant: Grant) {
         self.tokens_issued_total.with((grant,)).inc();
+        if grant == Grant::DeviceCode {
+            self.device_code(DeviceOutcome::Redeemed);
+        }
         if grant == Grant::ClientCredentials {
             self.client_credentials_issued_total.with(()).inc();
         }
@@ -109,6 +62,17 @@ impl Metrics {
     /// A request was refused; `grant` when it was a token request.
     pub fn denied(&self, grant: Option<Grant>, reason: Refusal) {
         self.auth_denied_total.with((reason,)).inc();
+        match reason {
+            Refusal::DeviceExpired if grant == Some(Grant::DeviceCode) => self.device_code(DeviceOutcome::Expired),
+            Refusal::SlowDown => self.device_code(DeviceOutcome::SlowedDown),
+            _ => {}
+        }
+        if let Refusal::InvalidProof(fault) = reason {
+            self.dpop_proofs_rejected_total.with((fault,)).inc();
+        }
+        if grant == Some(Grant::TokenExchange) {
+            self.token_exchange_denied_total.with((reason,)).inc();
+        }
         if grant == Some(Grant::ClientCredentials) {
             self.client_credentials_denied_total.with((reason,)).inc();
         }

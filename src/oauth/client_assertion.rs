@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
 
 use super::AuthorizationServer;
 use super::client_auth::{Authenticated, Caller, EVEN};
@@ -13,6 +14,7 @@ use super::error::Error;
 use super::jws::{self, Algorithm, Claims, Expect, Invalid, KeySet};
 use crate::domain::actor::Actor;
 use crate::domain::client::AuthenticationMethod;
+use crate::domain::clock::uuid_v7;
 use crate::domain::owner::Kind;
 use crate::domain::policy::{ClientEntry, Policy};
 use crate::domain::refusal::Refusal;
@@ -47,6 +49,8 @@ fn judge(claims: &Claims, client_id: &str, issuer: &str, now: Timestamp) -> Resu
         principal: client_id.to_owned(),
         id: jti.to_owned(),
         expires_at: exp.saturating_add(SKEW).unwrap_or(Timestamp::MAX),
+        // of no request yet
+        by: Uuid::nil(),
     })
 }
 
@@ -92,7 +96,8 @@ impl AuthorizationServer {
         };
         Ok(match verified {
             Ok(once) => {
-                let once = Arc::new(once);
+                let by = uuid_v7(self.inner.clock.now(), &*self.inner.entropy)?;
+                let once = Arc::new(Once { by, ..once });
                 let (jwks, jwks_uri) = (entry.client.jwks.clone(), entry.client.jwks_uri.clone());
                 // the second look at one request finds what the first found
                 let _ = assertion.verified.set(Verified { once: Arc::clone(&once), jwks, jwks_uri });

@@ -20,6 +20,9 @@ pub enum Error {
     /// A code or refresh token was used again, and what came of it was ended.
     #[error("refused: {}", reason.as_str())]
     Reused { reason: Refusal, client_id: String, grant_id: uuid::Uuid, ended: store::Ended },
+    /// A DPoP proof is to be made with this nonce.
+    #[error("a DPoP nonce is required")]
+    NonceRequired { nonce: String },
     /// Too many failed authentications from this address.
     #[error("too many failed authentications")]
     Limited { retry_after: Duration },
@@ -63,6 +66,7 @@ impl Error {
     pub const fn refusal(&self) -> Option<Refusal> {
         match self {
             Self::Refused { reason, .. } | Self::Reused { reason, .. } => Some(*reason),
+            Self::NonceRequired { .. } => Some(Refusal::NonceRequired),
             Self::Limited { .. } => Some(Refusal::TooManyFailures),
             _ => None,
         }

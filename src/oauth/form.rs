@@ -2,6 +2,8 @@
 
 use crate::domain::refusal::Refusal;
 
+/// Parameters that may repeat (RFC 8707 §2, RFC 8693 §2.1).
+const REPEATED: [&str; 2] = ["resource", "audience"];
 /// More parameters than any request needs.
 const MAX_PARAMETERS: usize = 100;
 
@@ -13,11 +15,11 @@ impl Form {
     /// Reads a request body.
     ///
     /// # Errors
-    /// Invalid percent-encoding or UTF-8, control characters, a parameter given twice (but `resource`, RFC 8707 §2).
+    /// Invalid percent-encoding or UTF-8, control characters, a parameter given twice (but `resource` and `audience`).
     pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
         let parameters = pairs(body)?;
         let twice = |(at, (name, _)): (usize, &(String, String))| {
-            name != "resource" && parameters[..at].iter().any(|(other, _)| other == name)
+            !REPEATED.contains(&name.as_str()) && parameters[..at].iter().any(|(other, _)| other == name)
         };
         if parameters.iter().enumerate().any(twice) {
             return Err(Refusal::Malformed("a parameter is given more than once"));

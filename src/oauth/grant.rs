@@ -2,8 +2,10 @@
 
 pub(super) mod authorization_code;
 pub(super) mod client_credentials;
+pub(super) mod device;
 pub(super) mod refresh;
 pub(super) mod start;
+pub(super) mod token_exchange;
 
 use uuid::Uuid;
 

@@ -21,6 +21,9 @@ pub mod path {
     /// RFC 9126 §2.
     pub const PAR: &str = "/oauth/par";
     pub const TOKEN: &str = "/oauth/token";
+    pub const DEVICE_AUTHORIZATION: &str = "/oauth/device_authorization";
+    /// Where a user types the code of a device.
+    pub const DEVICE: &str = "/device";
     pub const INTROSPECT: &str = "/oauth/introspect";
     pub const REVOKE: &str = "/oauth/revoke";
     pub const REGISTER: &str = "/oauth/register";
@@ -70,12 +73,20 @@ pub(super) fn issuer(issuer: &str, offered: &Offered) -> Document {
         "token_endpoint": at(path::TOKEN),
         "introspection_endpoint": at(path::INTROSPECT),
         "revocation_endpoint": at(path::REVOKE),
+        "device_authorization_endpoint": at(path::DEVICE_AUTHORIZATION),
+        "dpop_signing_alg_values_supported": Algorithm::ALL.map(Algorithm::as_str),
         "jwks_uri": at(path::JWKS),
         "pushed_authorization_request_endpoint": at(path::PAR),
         "require_pushed_authorization_requests": offered.must_push,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "grant_types_supported": [
+            "authorization_code",
+            "refresh_token",
+            "client_credentials",
+            "urn:ietf:params:oauth:grant-type:device_code",
+            "urn:ietf:params:oauth:grant-type:token-exchange",
+        ],
         // what stays the same for every resource: theirs are in their own metadata (RFC 9728)
         "scopes_supported": [OFFLINE_ACCESS],
         "authorization_response_iss_parameter_supported": true,

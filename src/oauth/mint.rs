@@ -70,6 +70,15 @@ struct More<'a> {
     /// RFC 8693 §4.1
     #[serde(skip_serializing_if = "Option::is_none")]
     act: Option<&'a Value>,
+    /// The client, when it is an agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent_id: Option<&'a str>,
+    /// What the subject is, when it is the agent itself (draft-mora-oauth-entity-profiles).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub_profile: Option<&'static str>,
+    /// Every agent on the way, the first one first, when there was more than this one exchange.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent_chain: Option<[&'a str; 1]>,
     #[serde(flatten)]
     claims: Option<&'a Map<String, Value>>,
 }
@@ -82,11 +91,20 @@ pub(super) struct Confirmation<'a> {
 
 impl<'a> More<'a> {
     fn of(minting: &Minting<'a>) -> Option<Self> {
-        let lineage = minting.lineage?;
+        let (lineage, client_id) = (minting.lineage, minting.grant.client_id.as_str());
+        let agent = minting.grant.agent;
+        if lineage.is_none() && !agent {
+            return None;
+        }
+        let jkt = lineage.and_then(|lineage| lineage.jkt.as_deref());
         Some(Self {
-            auth_time: lineage.auth_time.map(Timestamp::as_second),
-            cnf: lineage.jkt.as_deref().map(|jkt| Confirmation { jkt }),
-            act: lineage.act.as_ref(),
+            auth_time: lineage.and_then(|lineage| lineage.auth_time).map(Timestamp::as_second),
+            cnf: jkt.map(|jkt| Confirmation { jkt }),
+            act: lineage.and_then(|lineage| lineage.act.as_ref()),
+            agent_id: agent.then_some(client_id),
+            sub_profile: (agent && minting.subject == client_id).then_some("ai_agent"),
+            // an exchange says it itself, with those before
+            agent_chain: (agent && minting.claims.is_none()).then_some([client_id]),
             claims: minting.claims,
         })
     }

@@ -19,6 +19,7 @@ use crate::domain::actor::Actor;
 use crate::domain::authorize::Parameters;
 use crate::domain::client::ClientState;
 use crate::domain::handle::Handle;
+use crate::domain::proof::ProofFault;
 use crate::domain::refusal::Refusal;
 use crate::store::{AuthorizationRequest, RequestKind};
 
@@ -90,6 +91,14 @@ impl AuthorizationServer {
         // Basic authentication names the client as well as the parameter does
         parameters.name_client(&client.id);
         let checked = self.check(&parameters, asked.source).await?.map_err(|fault| refuse(fault.reason))?;
+        let proved = self.prove(asked.proof.as_ref())?;
+        let jkt = match (checked.request.dpop_jkt, &proved) {
+            (Some(said), Some(proved)) if said != proved.jkt => {
+                return Err(refuse(Refusal::Malformed("dpop_jkt is not the key of the DPoP proof")));
+            }
+            // the key that pushed the request is the one that redeems its code (RFC 9449 §10.1)
+            (said, proved) => proved.as_ref().map(|proved| proved.jkt.clone()).or(said),
+        };
         let handle = Handle::PushedRequest.generate(&*self.inner.entropy)?;
         let now = self.inner.clock.now();
         let lifetime = self.inner.pushed_requests.lifetime;
@@ -98,7 +107,7 @@ impl AuthorizationServer {
             kind: RequestKind::Pushed,
             client_id: client.id.clone(),
             parameters,
-            jkt: checked.request.dpop_jkt,
+            jkt,
             binding: None,
             pushed: None,
             session_id: None,
@@ -109,6 +118,11 @@ impl AuthorizationServer {
         let mut tx = self.write(&Actor::recorded(format!("client:{}", client.id))).await?;
         if !authenticated.spend(&mut tx, now).await? {
             return Err(refuse(Refusal::AssertionReused));
+        }
+        if let Some(proved) = &proved
+            && !tx.use_once(&proved.once, now).await?
+        {
+            return Err(refuse(Refusal::InvalidProof(ProofFault::Replayed)));
         }
         tx.put_authorization_request(&row).await?;
         tx.commit().await?;

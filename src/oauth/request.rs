@@ -1,7 +1,9 @@
 //! What the endpoints are asked, typed.
 
 use super::credentials::Presented;
+use super::dpop::Shown;
 use super::form::Form;
+use super::grant::token_exchange::Parameters;
 use crate::domain::client::GrantType;
 use crate::domain::refusal::Refusal;
 
@@ -11,6 +13,8 @@ pub enum Grant {
     ClientCredentials,
     AuthorizationCode,
     RefreshToken,
+    DeviceCode,
+    TokenExchange,
 }
 
 impl Grant {
@@ -20,6 +24,8 @@ impl Grant {
             "client_credentials" => Some(Self::ClientCredentials),
             "authorization_code" => Some(Self::AuthorizationCode),
             "refresh_token" => Some(Self::RefreshToken),
+            "urn:ietf:params:oauth:grant-type:device_code" => Some(Self::DeviceCode),
+            "urn:ietf:params:oauth:grant-type:token-exchange" => Some(Self::TokenExchange),
             _ => None,
         }
     }
@@ -30,6 +36,8 @@ impl Grant {
             Self::ClientCredentials => GrantType::ClientCredentials,
             Self::AuthorizationCode => GrantType::AuthorizationCode,
             Self::RefreshToken => GrantType::RefreshToken,
+            Self::DeviceCode => GrantType::DeviceCode,
+            Self::TokenExchange => GrantType::TokenExchange,
         }
     }
 
@@ -48,6 +56,8 @@ pub struct TokenRequest {
     pub(super) redirect_uri: Option<String>,
     pub(super) code_verifier: Option<String>,
     pub(super) refresh_token: Option<String>,
+    pub(super) device_code: Option<String>,
+    pub(super) exchange: Option<Parameters>,
 }
 
 impl TokenRequest {
@@ -64,6 +74,8 @@ impl TokenRequest {
             redirect_uri: form.get("redirect_uri").map(str::to_owned),
             code_verifier: form.get("code_verifier").map(str::to_owned),
             refresh_token: form.get("refresh_token").map(str::to_owned),
+            device_code: form.get("device_code").map(str::to_owned),
+            exchange: (grant == Ok(Grant::TokenExchange)).then(|| Parameters::read(form)),
         }
     }
 
@@ -74,7 +86,7 @@ impl TokenRequest {
 }
 
 /// Longer texts are no tokens of ours.
-const MAX_TOKEN: usize = 16 * 1024;
+pub(super) const MAX_TOKEN: usize = 16 * 1024;
 
 /// `POST /oauth/introspect` (RFC 7662 §2.1) and `POST /oauth/revoke` (RFC 7009 §2.1).
 pub struct AboutToken {
@@ -101,4 +113,6 @@ pub struct Asked<T> {
     pub request: T,
     /// Where it came from, for the limit on failures.
     pub source: std::net::IpAddr,
+    /// Its DPoP headers, if it has any.
+    pub proof: Option<Shown>,
 }

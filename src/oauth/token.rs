@@ -5,9 +5,11 @@ use serde::{Serialize, Serializer};
 use super::AuthorizationServer;
 use super::client_auth::Door;
 use super::error::Error;
-use super::grant::{authorization_code, client_credentials, refresh};
+use super::grant::{authorization_code, client_credentials, device, refresh, token_exchange};
 use super::limit::ClientEndpoint;
 use super::request::{Asked, Grant, TokenRequest};
+use crate::domain::decide::exchange::ExchangeKind;
+use crate::domain::proof::ProofFault;
 use crate::domain::refusal::Refusal;
 use crate::domain::secret::SecretText;
 
@@ -21,6 +23,9 @@ pub struct TokenResponse {
     pub scope: String,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "expose")]
     pub refresh_token: Option<SecretText>,
+    /// Of an exchange (RFC 8693 §2.2.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_token_type: Option<&'static str>,
 }
 
 fn expose<S: Serializer>(secret: &Option<SecretText>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -37,6 +42,10 @@ pub struct Issued {
     pub jti: uuid::Uuid,
     /// What a user granted, of which this is a part.
     pub grant_id: Option<uuid::Uuid>,
+    /// What it was exchanged for, if it was.
+    pub exchanged: Option<ExchangeKind>,
+    /// The client is an agent.
+    pub agent: bool,
 }
 
 impl AuthorizationServer {
@@ -45,10 +54,19 @@ impl AuthorizationServer {
     /// # Errors
     /// A refusal, or a database that is away.
     pub async fn token(&self, asked: &Asked<TokenRequest>) -> Result<Issued, Error> {
+        let answer = self.dispatch(asked).await;
+        if let Err(Error::Refused { reason: Refusal::InvalidProof(ProofFault::Replayed), client_id }) = &answer {
+            self.record_replay(client_id.as_deref(), asked.source).await;
+        }
+        answer
+    }
+
+    async fn dispatch(&self, asked: &Asked<TokenRequest>) -> Result<Issued, Error> {
         let presented = asked.credentials.as_ref().map_err(|reason| *reason)?;
         let authenticated = self.authenticate(presented, Door::Clients, asked.source).await?;
         self.count(ClientEndpoint::Token, &authenticated, asked.source)?;
-        let request = &asked.request;
+        let proved = self.prove(asked.proof.as_ref())?;
+        let (request, proved) = (&asked.request, proved.as_ref());
         let grant = request.grant.map_err(|reason| Error::of(reason, authenticated.caller.id()))?;
         let id = authenticated.caller.id();
         self.goes_on(id).await.map_err(|error| match (grant, error.refusal()) {
@@ -57,9 +75,15 @@ impl AuthorizationServer {
             _ => error,
         })?;
         let issued = match grant {
-            Grant::ClientCredentials => client_credentials::issue(self, presented, authenticated, request).await?,
-            Grant::AuthorizationCode => authorization_code::redeem(self, presented, authenticated, request).await?,
-            Grant::RefreshToken => refresh::refresh(self, presented, authenticated, request).await?,
+            Grant::ClientCredentials => {
+                client_credentials::issue(self, presented, authenticated, (request, proved)).await?
+            }
+            Grant::AuthorizationCode => {
+                authorization_code::redeem(self, presented, authenticated, (request, proved)).await?
+            }
+            Grant::DeviceCode => device::redeem(self, presented, authenticated, (request, proved)).await?,
+            Grant::TokenExchange => token_exchange::exchange(self, presented, authenticated, (request, proved)).await?,
+            Grant::RefreshToken => refresh::refresh(self, presented, authenticated, (request, proved)).await?,
         };
         self.note_use(&issued.client_id).await;
         Ok(issued)

@@ -30,6 +30,7 @@ fn sqlite() -> Vec<Migration> {
         6 "authorize" "migrations/common/0006_authorize.sql",
         7 "registration" "migrations/common/0007_registration.sql",
         8 "replay" "migrations/common/0008_replay.sql",
+        9 "device" "migrations/common/0009_device.sql",
         10 "keys" "migrations/sqlite/0010_keys.sql",
         11 "audit" "migrations/sqlite/0011_audit.sql",
     ]
@@ -45,6 +46,7 @@ fn postgres() -> Vec<Migration> {
         6 "authorize" "migrations/common/0006_authorize.sql",
         7 "registration" "migrations/common/0007_registration.sql",
         8 "replay" "migrations/common/0008_replay.sql",
+        9 "device" "migrations/common/0009_device.sql",
         10 "keys" "migrations/postgres/0010_keys.sql",
         11 "audit" "migrations/postgres/0011_audit.sql",
     ]

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::Error;
 use super::tx::{Tx, on};
@@ -35,6 +36,8 @@ pub struct Once {
     pub id: String,
     /// Afterwards it is refused for its age, and need not be known any more.
     pub expires_at: Timestamp,
+    /// The request that uses it: one whose commit was answered by nobody may try again.
+    pub by: Uuid,
 }
 
 impl Once {
@@ -50,14 +53,15 @@ impl Once {
 }
 
 impl Tx {
-    /// Uses it up; false when it was used before. Of many at once, on whichever replicas, one gets true: the others
+    /// Uses it up; false when another request has used it. Of many at once, on whichever replicas, one gets true: the others
     /// wait for that transaction, and if it is rolled back the next one wins.
     pub async fn use_once(&mut self, once: &Once, now: Timestamp) -> Result<bool, Error> {
-        let sql = "INSERT INTO used_proof (id, kind, expires_at) VALUES ($1, $2, $3)
-            ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at WHERE used_proof.expires_at <= $4";
+        let sql = "INSERT INTO used_proof (id, kind, expires_at, used_by) VALUES ($1, $2, $3, $4)
+            ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at, used_by = excluded.used_by
+            WHERE used_proof.expires_at <= $5 OR used_proof.used_by = excluded.used_by";
         let touched = on!(self, c => sqlx::query(sql)
             .bind(once.digest().as_slice()).bind(once.kind.as_str())
-            .bind(once.expires_at.as_microsecond()).bind(now.as_microsecond())
+            .bind(once.expires_at.as_microsecond()).bind(once.by.as_bytes().as_slice()).bind(now.as_microsecond())
             .execute(c).await.map(|done| done.rows_affected()))?;
         Ok(touched == 1)
     }

@@ -174,11 +174,18 @@ impl Tx {
 
     async fn end(&mut self, condition: &Condition<'_>, cause: RevokeCause, now: Timestamp) -> Result<Ended, Error> {
         const CODE: &str = "UPDATE authorization_code SET used_at = $1 WHERE used_at IS NULL AND ";
+        const DEVICE: &str = "UPDATE device_authorization SET state = 'denied'
+            WHERE state IN ('pending', 'approved') AND expires_at > $1 AND ";
         let at = (cause, now);
         let mut ended = Ended::default();
         if let Some(codes) = condition.codes {
             let sql = format!("{CODE}{codes} RETURNING hash AS id");
             ended.codes = self.end_where(sql, condition, at).await?.len() as u64;
+        }
+        if let Some(codes) = condition.codes {
+            // what a user has allowed and no device has fetched yet
+            let sql = format!("{DEVICE}{codes} RETURNING hash AS id");
+            ended.codes += self.end_where(sql, condition, at).await?.len() as u64;
         }
         let mut tokens = Vec::new();
         if let Some(grants) = condition.grants {

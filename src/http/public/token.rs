@@ -8,7 +8,7 @@ use axum::response::Response;
 use crate::http::extract::OAuthForm;
 use crate::http::observe::Told;
 use crate::http::respond;
-use crate::metrics::{self, Metrics, Outcome};
+use crate::metrics::{self, Assurance, Metrics, Outcome};
 use crate::oauth::{AuthorizationServer, Error, Grant, TokenRequest};
 
 pub async fn post(
@@ -26,11 +26,24 @@ pub async fn post(
     };
     let grant = asked.request.grant().map_or(metrics::Grant::Unknown, label);
     timer.grant(grant);
+    let proved = asked.proof.is_some();
     match server.token(&asked).await {
         Ok(issued) => {
             timer.end(Outcome::Success);
             metrics.token_issued(grant);
+            if let Some(kind) = issued.exchanged {
+                metrics.token_exchanged(kind);
+            }
+            if issued.agent {
+                metrics.agent_token_issued(Assurance::Registered);
+            }
             let mut response = respond::fresh(&issued.response);
+            if proved {
+                metrics.proof_validated();
+                if let Some(nonce) = server.dpop_nonce() {
+                    response = respond::with_nonce(response, &nonce);
+                }
+            }
             response.extensions_mut().insert(Told::Issued(Arc::new(issued)));
             response
         }
@@ -53,6 +66,8 @@ const fn label(grant: Grant) -> metrics::Grant {
         Grant::ClientCredentials => metrics::Grant::ClientCredentials,
         Grant::AuthorizationCode => metrics::Grant::AuthorizationCode,
         Grant::RefreshToken => metrics::Grant::RefreshToken,
+        Grant::DeviceCode => metrics::Grant::DeviceCode,
+        Grant::TokenExchange => metrics::Grant::TokenExchange,
     }
 }
 

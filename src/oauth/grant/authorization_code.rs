@@ -12,7 +12,7 @@ use crate::domain::client::{ClientState, GrantType};
 use crate::domain::clock::uuid_v7;
 use crate::domain::decide;
 use crate::domain::handle::Handle;
-use crate::domain::policy::{ClientEntry, Policy};
+use crate::domain::policy::Policy;
 use crate::domain::refusal::Refusal;
 use crate::domain::secret::SecretText;
 use crate::domain::user::SignedIn;
@@ -20,6 +20,7 @@ use crate::domain::user::SignedIn;
 use crate::oauth::AuthorizationServer;
 use crate::oauth::client_auth::{Authenticated, Caller};
 use crate::oauth::credentials::Presented;
+use crate::oauth::dpop::{Proved, Sender};
 use crate::oauth::error::Error;
 use crate::oauth::grant::start::Start;
 use crate::oauth::grant::{ATTEMPTS, Outcome};
@@ -100,7 +101,7 @@ pub(in crate::oauth) async fn redeem(
     server: &AuthorizationServer,
     presented: &Presented,
     mut authenticated: Authenticated,
-    request: &TokenRequest,
+    (request, proved): (&TokenRequest, Option<&Proved>),
 ) -> Result<Issued, Error> {
     let refuse = |reason, caller: &Caller| Error::of(reason, caller.id());
     let code = request.code.as_deref().ok_or(Refusal::Malformed("code is missing"));
@@ -116,7 +117,8 @@ pub(in crate::oauth) async fn redeem(
         }
         let code = Handle::AuthorizationCode.read(code).ok_or_else(|| Error::of(Refusal::GrantUnknown, &client.id))?;
         let redemption = Redemption { code, id, request };
-        let attempt = || attempt(server, client, &authenticated, &redemption);
+        let sender = Sender { client, authenticated: &authenticated, proved };
+        let attempt = || attempt(server, sender, &redemption);
         match server.inner.patience.hold(attempt).await?.settle(&client.id)? {
             Ok(issued) => return Ok(issued),
             Err(moved) => authenticated = server.settle(presented, &client.id, &moved).await?,
@@ -127,17 +129,13 @@ pub(in crate::oauth) async fn redeem(
 
 async fn attempt(
     server: &AuthorizationServer,
-    client: &ClientEntry,
-    authenticated: &Authenticated,
+    sender: Sender<'_>,
     redemption: &Redemption<'_>,
 ) -> Result<Outcome, Error> {
-    let Redemption { code, id, request } = redemption;
+    let (Redemption { code, id, request }, client) = (redemption, sender.client);
     let hash = code.hash();
     let mut tx = server.inner.store.write(&Actor::recorded(format!("client:{}", client.id))).await?;
     let now = server.inner.clock.now();
-    if !authenticated.spend(&mut tx, now).await? {
-        return Ok(Outcome::Refused(Refusal::AssertionReused));
-    }
     // what is not the caller's own, or is asked for wrongly, is left as it is: a corrected retry works (B-13)
     let Some(row) = tx.code_to_use(&hash).await? else { return Ok(Outcome::Refused(Refusal::GrantUnknown)) };
     if row.client_id != client.id {
@@ -145,6 +143,9 @@ async fn attempt(
     }
     let snapshot = server.inner.store.snapshot();
     if let Err(reason) = decide::names_only(&request.resources, &row.resource_server_id, &*snapshot) {
+        return Ok(Outcome::Refused(reason));
+    }
+    if let Err(reason) = sender.use_up(&mut tx, now).await? {
         return Ok(Outcome::Refused(reason));
     }
     let proved = prove(&row, request);
@@ -166,20 +167,21 @@ async fn attempt(
         }
     }
     let target = snapshot.resource_server(&row.resource_server_id);
-    let grant = match decide::granted(client, target, &row.scope, None, None) {
+    let keys = (row.jkt.as_deref(), sender.jkt());
+    let granted = decide::granted(client, target, &row.scope, None, None)
+        .and_then(|grant| decide::bound(grant, client, keys, &*snapshot));
+    let grant = match granted {
         Ok(grant) => grant,
         Err(reason) => return Ok(Outcome::Refused(reason)),
     };
     let start = Start {
         id: *id,
         by: Grant::AuthorizationCode,
-        client,
-        credential: authenticated.credential.as_deref(),
+        sender,
         grant: &grant,
         subject: &row.subject,
-        session_id: &row.session_id,
+        session_id: Some(&row.session_id),
         auth_time: row.auth_time,
-        jkt: None,
         code,
     };
     let Some(issued) = server.start(&mut tx, &start).await? else {
@@ -209,10 +211,15 @@ fn prove(row: &CodeRow, request: &TokenRequest) -> Result<(), Refusal> {
     if request.redirect_uri.is_some() && request.redirect_uri != row.redirect_uri {
         return Err(Refusal::RedirectMismatch);
     }
-    let verifier = request.code_verifier.as_deref().filter(|text| is_verifier(text));
-    let challenge = verifier.map(|text| URL_SAFE_NO_PAD.encode(Sha256::digest(text)));
-    let matches = challenge.is_some_and(|made| made.as_bytes().ct_eq(row.code_challenge.as_bytes()).into());
-    if matches { Ok(()) } else { Err(Refusal::VerifierMismatch) }
+    let verified = verifies(Some(&row.code_challenge), request.code_verifier.as_deref());
+    if verified { Ok(()) } else { Err(Refusal::VerifierMismatch) }
+}
+
+/// Whether a verifier is the one of a challenge (RFC 7636 §4.6); where there is no challenge there is no verifier.
+pub(in crate::oauth) fn verifies(challenge: Option<&str>, verifier: Option<&str>) -> bool {
+    let Some(challenge) = challenge else { return verifier.is_none() };
+    let made = verifier.filter(|text| is_verifier(text)).map(|text| URL_SAFE_NO_PAD.encode(Sha256::digest(text)));
+    made.is_some_and(|made| made.as_bytes().ct_eq(challenge.as_bytes()).into())
 }
 
 /// RFC 7636 §4.1

@@ -13,6 +13,7 @@ use crate::domain::secret::SecretText;
 use crate::oauth::AuthorizationServer;
 use crate::oauth::client_auth::{Authenticated, Caller};
 use crate::oauth::credentials::Presented;
+use crate::oauth::dpop::{Proved, Sender};
 use crate::oauth::error::Error;
 use crate::oauth::grant::start::{idle_until, last_moment};
 use crate::oauth::grant::{ATTEMPTS, Outcome};
@@ -25,7 +26,7 @@ pub(in crate::oauth) async fn refresh(
     server: &AuthorizationServer,
     presented: &Presented,
     mut authenticated: Authenticated,
-    request: &TokenRequest,
+    (request, proved): (&TokenRequest, Option<&Proved>),
 ) -> Result<Issued, Error> {
     for _ in 0..ATTEMPTS {
         let Caller::Client(client) = &authenticated.caller else { return Err(Refusal::InvalidClient.into()) };
@@ -40,7 +41,8 @@ pub(in crate::oauth) async fn refresh(
             return Err(refuse(Refusal::GrantNotAllowed));
         }
         let token = Handle::RefreshToken.read(text).ok_or_else(|| refuse(Refusal::GrantUnknown))?;
-        let attempt = || attempt(server, client, &authenticated, &token, request);
+        let sender = Sender { client, authenticated: &authenticated, proved };
+        let attempt = || attempt(server, sender, &token, request);
         match server.inner.patience.hold(attempt).await?.settle(&client.id)? {
             Ok(issued) => return Ok(issued),
             Err(moved) => authenticated = server.settle(presented, &client.id, &moved).await?,
@@ -60,20 +62,23 @@ enum Use {
 
 async fn attempt(
     server: &AuthorizationServer,
-    client: &ClientEntry,
-    authenticated: &Authenticated,
+    sender: Sender<'_>,
     token: &SecretText,
     request: &TokenRequest,
 ) -> Result<Outcome, Error> {
+    let client = sender.client;
     let mut tx = server.inner.store.write(&Actor::recorded(format!("client:{}", client.id))).await?;
     let now = server.inner.clock.now();
-    if !authenticated.spend(&mut tx, now).await? {
-        return Ok(Outcome::Refused(Refusal::AssertionReused));
-    }
     let Some(row) = tx.refresh_token_to_use(&token.hash()).await? else {
         return Ok(Outcome::Refused(Refusal::GrantUnknown));
     };
     let end = row.grant.expires_at.min(last_moment(client, row.grant.created_at));
+    let keys = (row.grant.jkt.as_deref(), sender.jkt());
+    if row.grant.client_id == client.id && keys.0.is_some() && keys.0 != keys.1 {
+        // nobody without the key does anything to the family, not even by having an old token of it (P-12)
+        let reason = keys.1.map_or(Refusal::SenderConstraintRequired, |_| Refusal::KeyMismatch);
+        return Ok(Outcome::Refused(reason));
+    }
     let used = match judge(&row, client, (now, end), server.inner.refresh_grace) {
         Ok(Use::Stolen) => return reused(tx, &row, now).await,
         Ok(used) => used,
@@ -82,12 +87,16 @@ async fn attempt(
     let snapshot = server.inner.store.snapshot();
     let target = snapshot.resource_server(&row.grant.resource_server_id);
     let decided = decide::granted(client, target, &row.grant.scope, request.scope.as_deref(), None).and_then(|grant| {
-        decide::names_only(&request.resources, &grant.resource_server_id, &*snapshot).map(|()| grant)
+        decide::names_only(&request.resources, &grant.resource_server_id, &*snapshot)?;
+        decide::bound(grant, client, keys, &*snapshot)
     });
     let grant = match decided {
         Ok(grant) => grant,
         Err(reason) => return Ok(Outcome::Refused(reason)),
     };
+    if let Err(reason) = sender.use_up(&mut tx, now).await? {
+        return Ok(Outcome::Refused(reason));
+    }
     let successor = server.successor(token, row.grant.id);
     if matches!(used, Use::First) {
         let rotated = tx.use_refresh_token(&token.hash(), &successor.hash(), now).await?;
@@ -96,12 +105,17 @@ async fn attempt(
             return Ok(Outcome::Stale { resource_server_id: grant.resource_server_id });
         }
     }
-    let lineage = Lineage { grant_id: Some(row.grant.id), auth_time: row.grant.auth_time, ..Lineage::default() };
+    let lineage = Lineage {
+        grant_id: Some(row.grant.id),
+        jkt: sender.jkt().filter(|_| grant.bound).map(str::to_owned),
+        auth_time: row.grant.auth_time,
+        ..Lineage::default()
+    };
     let minting = Minting {
         grant: &grant,
         subject: &row.grant.subject,
         not_after: Some(end),
-        credential: authenticated.credential.as_deref(),
+        credential: sender.credential(),
         lineage: Some(&lineage),
         claims: None,
     };
@@ -117,12 +131,15 @@ async fn attempt(
         resource: grant.audience.clone(),
         jti: minted.jti,
         grant_id: Some(row.grant.id),
+        exchanged: None,
+        agent: grant.agent,
         response: TokenResponse {
             token_type: minting.token_type(),
             expires_in: minted.lifetime(),
             access_token: minted.text,
             scope: minted.scope,
             refresh_token: Some(successor),
+            issued_token_type: None,
         },
     })))
 }

@@ -10,6 +10,7 @@ use crate::domain::policy::ClientEntry;
 use crate::domain::secret::SecretText;
 
 use crate::oauth::AuthorizationServer;
+use crate::oauth::dpop::Sender;
 use crate::oauth::error::Error;
 use crate::oauth::mint::Minting;
 use crate::oauth::request::Grant;
@@ -21,14 +22,12 @@ pub(in crate::oauth) struct Start<'a> {
     /// Of the grant. The same id a second time, as after a commit whose answer was lost, continues the same grant.
     pub id: Uuid,
     pub by: Grant,
-    pub client: &'a ClientEntry,
-    pub credential: Option<&'a str>,
+    pub sender: Sender<'a>,
     pub grant: &'a decide::Grant,
     pub subject: &'a str,
-    pub session_id: &'a str,
+    /// The login session that it ends with; `None` of a device, which outlives the browser that let it in.
+    pub session_id: Option<&'a str>,
     pub auth_time: Timestamp,
-    /// The key that the request proved to hold.
-    pub jkt: Option<&'a str>,
     /// The code that is redeemed: the first refresh token follows from it.
     pub code: &'a SecretText,
 }
@@ -44,13 +43,15 @@ impl AuthorizationServer {
     /// Writes a grant and what is issued at its beginning; `None` when policy moved, and then nothing may be
     /// committed.
     pub(in crate::oauth) async fn start(&self, tx: &mut Tx, start: &Start<'_>) -> Result<Option<Issued>, Error> {
-        let Start { client, grant, .. } = start;
+        let Start { sender, grant, .. } = start;
+        let client = sender.client;
+        let jkt = sender.jkt().filter(|_| grant.bound);
         let now = self.inner.clock.now();
         let refreshes = client.client.grant_types.contains(&GrantType::RefreshToken);
         let end = refreshes.then(|| last_moment(client, now));
         let lineage = Lineage {
             grant_id: Some(start.id),
-            jkt: start.jkt.map(str::to_owned),
+            jkt: jkt.map(str::to_owned),
             auth_time: Some(start.auth_time),
             ..Lineage::default()
         };
@@ -58,7 +59,7 @@ impl AuthorizationServer {
             grant,
             subject: start.subject,
             not_after: end,
-            credential: start.credential,
+            credential: sender.credential(),
             lineage: Some(&lineage),
             claims: None,
         };
@@ -71,10 +72,10 @@ impl AuthorizationServer {
             subject: start.subject.to_owned(),
             resource_server_id: grant.resource_server_id.clone(),
             scope: grant.scope(),
-            session_id: Some(start.session_id.to_owned()),
+            session_id: start.session_id.map(str::to_owned),
             auth_time: Some(start.auth_time),
             // a confidential client is bound by its authentication (RFC 9449 §5)
-            jkt: start.jkt.filter(|_| public).map(str::to_owned),
+            jkt: jkt.filter(|_| public).map(str::to_owned),
             parent: None,
             created_at: now,
             expires_at: end.unwrap_or(minted.expires_at),
@@ -97,12 +98,15 @@ impl AuthorizationServer {
             resource: grant.audience.clone(),
             jti: minted.jti,
             grant_id: Some(start.id),
+            exchanged: None,
+            agent: grant.agent,
             response: TokenResponse {
                 token_type: minting.token_type(),
                 expires_in: minted.lifetime(),
                 access_token: minted.text,
                 scope: minted.scope,
                 refresh_token,
+                issued_token_type: None,
             },
         }))
     }

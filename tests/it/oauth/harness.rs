@@ -12,7 +12,9 @@ use holdfast::domain::{Actor, Clock, Credential, Entropy, Epoch, Kind, OwnerKey,
 use holdfast::http::{Health, MetricsPage, Sources, admin, public, serve};
 use holdfast::identity::{self, Identity, Rules};
 use holdfast::metrics::Metrics;
-use holdfast::oauth::{AuthorizationServer, ClientLimits, DynamicParts, KeySettings, Parts, PushedRules};
+use holdfast::oauth::{
+    AuthorizationServer, ClientLimits, DeviceOptions, DpopOptions, DynamicParts, KeySettings, Parts, PushedRules,
+};
 use holdfast::provision::{self, Provisioner};
 use holdfast::seal::{MasterKey, Sealer};
 use holdfast::store::{ApiKey, ApiRole, Options, Store};
@@ -86,6 +88,7 @@ pub struct Setup {
     /// Of another server on the same database, which has put the policy there already.
     pub clock: Option<Arc<HandClock>>,
     pub dynamic: DynamicParts,
+    pub nonce_required: bool,
 }
 
 impl Default for Setup {
@@ -103,6 +106,7 @@ impl Default for Setup {
             sources: Sources::default(),
             clock: None,
             dynamic: DynamicParts::default(),
+            nonce_required: false,
         }
     }
 }
@@ -129,7 +133,9 @@ impl Setup {
         };
         let store = Store::open(&Options::new(url), metrics.clone()).await.unwrap();
         store.migrate().await.unwrap();
-        if self.clock.is_none() && !self.second {
+        // a second server on one database finds its policy there
+        let new = self.clock.is_none() && !self.second;
+        if new && store.read().await.unwrap().entity(Kind::OAuthClient, "reporter").await.unwrap().is_none() {
             seed(&store).await;
         }
         store.refresh().await.unwrap();
@@ -149,6 +155,9 @@ impl Setup {
             failures_per_minute: self.failures_per_minute,
             limits: self.limits,
             max_waiting: 64,
+            max_exchanges: 4,
+            device: DeviceOptions { lifetime: SignedDuration::from_secs(600), interval: 5 },
+            dpop: DpopOptions { nonce_required: self.nonce_required, window: SignedDuration::from_secs(60) },
             refresh_grace: Duration::from_secs(30),
             pushed_requests: self.pushed,
             dynamic: DynamicParts { observer: metrics.clone(), ..self.dynamic },

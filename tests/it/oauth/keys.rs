@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use holdfast::domain::observer::Unobserved;
 use holdfast::domain::{Actor, SecretText};
-use holdfast::oauth::{AuthorizationServer, ClientLimits, DynamicParts, Error, KeySettings, Parts};
+use holdfast::oauth::{
+    AuthorizationServer, ClientLimits, DeviceOptions, DpopOptions, DynamicParts, Error, KeySettings, Parts,
+};
 use holdfast::seal::{MasterKey, Sealer};
 use holdfast::store::{Options, Store};
+use jiff::SignedDuration;
 
 use super::harness::{Random, Server, now, sealer, server};
 
@@ -33,6 +36,9 @@ async fn again(server: &Server, sealer: Sealer) -> Result<AuthorizationServer, E
         failures_per_minute: 9,
         limits: ClientLimits::default(),
         max_waiting: 9,
+        max_exchanges: 4,
+        device: DeviceOptions { lifetime: SignedDuration::from_secs(600), interval: 5 },
+        dpop: DpopOptions { nonce_required: false, window: SignedDuration::from_secs(60) },
         refresh_grace: std::time::Duration::from_secs(30),
         pushed_requests: holdfast::oauth::PushedRules::default(),
         dynamic: DynamicParts::default(),

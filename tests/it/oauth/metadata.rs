@@ -59,12 +59,24 @@ async fn the_metadata_tells_the_truth() {
         ("client_credentials", "", true),
         ("authorization_code", "invalid_request", true),
         ("refresh_token", "invalid_request", true),
-        ("urn:ietf:params:oauth:grant-type:device_code", "unsupported_grant_type", false),
+        ("urn:ietf:params:oauth:grant-type:jwt-bearer", "unsupported_grant_type", false),
         ("password", "unsupported_grant_type", false),
     ] {
         let client = if grant == "client_credentials" { "reporter" } else { "portal" };
         let got = server.post_as(client, &place("token_endpoint"), &[("grant_type", grant)]).await;
         assert_eq!((got.error().as_str(), has("grant_types_supported", grant)), (code, supported), "{grant}");
+    }
+    for (grant, code) in [
+        ("urn:ietf:params:oauth:grant-type:device_code", "invalid_request"),
+        ("urn:ietf:params:oauth:grant-type:token-exchange", "invalid_request"),
+    ] {
+        let got = server.post_as("reporter", &place("token_endpoint"), &[("grant_type", grant)]).await;
+        assert_eq!((got.error().as_str(), has("grant_types_supported", grant)), (code, true), "{grant}");
+    }
+    let device = server.post_as("reporter", &place("device_authorization_endpoint"), &[]).await;
+    assert_eq!(device.error(), "unauthorized_client");
+    for algorithm in ["ES256", "EdDSA", "PS256", "RS256"] {
+        assert!(has("dpop_signing_alg_values_supported", algorithm), "{algorithm}");
     }
     for endpoint in ["token_endpoint", "introspection_endpoint", "revocation_endpoint"] {
         let member = format!("{}_auth_methods_supported", endpoint);
@@ -91,9 +103,6 @@ async fn the_metadata_tells_the_truth() {
         ("request_not_supported", &json!(false))
     );
     assert_eq!(document["authorization_response_iss_parameter_supported"], true);
-    for absent in ["device_authorization_endpoint"] {
-        assert!(document.get(absent).is_none(), "{absent}");
-    }
     assert_eq!(server.post(&place("registration_endpoint"), None, "").await.error(), "invalid_client_metadata");
 }
 

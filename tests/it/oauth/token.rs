@@ -120,7 +120,6 @@ fn basic(id: &str) -> String {
 /// B-09
 #[rstest]
 #[case("password")]
-#[case("urn:ietf:params:oauth:grant-type:token-exchange")]
 #[case("urn:ietf:params:oauth:grant-type:jwt-bearer")]
 #[case("implicit")]
 #[case("Client_Credentials")]

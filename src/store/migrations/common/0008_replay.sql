@@ -2,6 +2,8 @@
 CREATE TABLE used_proof (
     id BLOB NOT NULL PRIMARY KEY,
     kind TEXT NOT NULL,
-    expires_at BIGINT NOT NULL
+    expires_at BIGINT NOT NULL,
+    -- the request that used it
+    used_by BLOB NOT NULL
 );
 CREATE INDEX used_proof_expiry ON used_proof (kind, expires_at);
