@@ -1,5 +1,6 @@
 //! The authorization endpoint, with a browser.
 
+mod chromium;
 mod pushed;
 mod refusals;
 pub mod stage;

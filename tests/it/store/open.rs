@@ -24,7 +24,8 @@ async fn migrating_again_applies_nothing(#[case] engine: Engine) {
     let fresh = engine.fresh().await;
     let (one, two) = (fresh.open().await, fresh.open().await);
     let (first, second) = tokio::join!(one.migrate(), two.migrate());
-    assert_eq!(first.unwrap().max(second.unwrap()), 3);
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert!(first.min(second) == 0 && first.max(second) > 3, "one of them applies all: {first}, {second}");
     assert_eq!(one.migrate().await.unwrap(), 0);
 }
 
