@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::gate::Gate;
-use super::public::{END_SESSION, LEGACY_AUTHORIZE, LEGACY_TOKEN, LOGOUT, PASSWORD, TRANSACTION, pages};
+use super::public::{END_SESSION, LEGACY_AUTHORIZE, LEGACY_TOKEN, LOGOUT, PASSWORD, TRANSACTION, WITHDRAW, pages};
 use crate::domain::SessionEnd;
 use crate::domain::refusal::Refusal;
 use crate::metrics::{ConsentDecision, Endpoint, Label, Method, Metrics, Route};
@@ -53,6 +53,9 @@ pub(super) enum Told {
         outcome: &'static str,
     },
     Logout {
+        who: String,
+    },
+    ConsentRevoked {
         who: String,
     },
     SessionEnded {
@@ -153,7 +156,7 @@ impl Observatory {
             path::JWKS => Route::Jwks,
             pages::LOGIN => Route::Login,
             LOGOUT => Route::Logout,
-            pages::ACCOUNT | END_SESSION | PASSWORD => Route::Account,
+            pages::ACCOUNT | END_SESSION | WITHDRAW | PASSWORD => Route::Account,
             "/admin/dcr" => Route::AdminDcr,
             "/admin/dcr/invitations" => Route::AdminDcrInvitations,
             "/admin/resources" => Route::AdminResources,
@@ -322,6 +325,10 @@ fn tell(told: &Told, line: &Line<'_>) {
         Told::Login { who, outcome } => {
             let (who, ip) = (who.as_deref(), line.source.map(tracing::field::display));
             tracing::info!(event = "login", who, what = "password", outcome, ip, request_id, trace_id, span_id);
+        }
+        Told::ConsentRevoked { who } => {
+            let outcome = "revoked";
+            tracing::info!(event = "consent_decided", who, outcome, request_id, trace_id, span_id);
         }
         Told::SessionEnded { who, reason } => {
             let (what, outcome) = (reason.as_str(), "success");

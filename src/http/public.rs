@@ -67,7 +67,7 @@ impl FromRef<Shared> for Pages {
     }
 }
 
-pub(super) use self::account::END_SESSION;
+pub(super) use self::account::{END_SESSION, WITHDRAW};
 pub(super) use self::authorize::TRANSACTION;
 pub(super) use self::password::PASSWORD;
 
@@ -168,6 +168,7 @@ fn people(base: &str) -> Router<Shared> {
         .route(&format!("{base}{}", password::PASSWORD), get(password::show).post(password::post))
         .route(&format!("{base}{}", account::END_SESSION), post(account::end_session))
         .route(&format!("{base}{}", path::DEVICE), get(device::show).post(device::post))
+        .route(&format!("{base}{}", account::WITHDRAW), post(account::withdraw))
         .merge(pages::assets(base))
         .method_not_allowed_fallback(respond::wrong_method)
 }

@@ -1,4 +1,7 @@
-//! `/account`: the browsers that a person has signed in with, each with a way out.
+//! `/account`: the browsers that a person has signed in with and the applications that a person has allowed, each with a
+//! way out.
+
+use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::State;
@@ -10,11 +13,15 @@ use super::login::failure;
 use super::pages::{ACCOUNT, Browser, Destination, Pages, Posted, Shell, shown};
 use crate::domain::user::SessionEnd;
 use crate::domain::{Actor, SignedIn};
-use crate::http::observe::Told;
+use crate::http::observe::{Told, chain};
 use crate::identity::{self, Identity};
+use crate::metrics::{ConsentRevoker, Metrics};
+use crate::oauth::{self, AuthorizationServer, ConsentSummary, Withdraw};
 
 /// Ends one session, below the issuer.
 pub const END_SESSION: &str = "/account/end-session";
+/// Withdraws one consent, below the issuer.
+pub const WITHDRAW: &str = "/account/withdraw";
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -22,6 +29,34 @@ struct AccountPage {
     shell: Shell,
     name: String,
     devices: Vec<Device>,
+    consents: Vec<Consent>,
+}
+
+/// An application that was allowed something, as it is shown.
+struct Consent {
+    id: String,
+    client: String,
+    resource: String,
+    scopes: String,
+    since: String,
+    used: String,
+}
+
+impl From<ConsentSummary> for Consent {
+    fn from(consent: ConsentSummary) -> Self {
+        let name_or = |name: &str, id: &str| match shown(name, 80) {
+            name if name.is_empty() => shown(id, 80),
+            name => name,
+        };
+        Self {
+            client: name_or(&consent.client_name, &consent.client_id),
+            resource: name_or(&consent.resource_name, &consent.resource_server_id),
+            scopes: shown(&consent.scopes.join(", "), 300),
+            since: minute(consent.granted_at),
+            used: minute(consent.used_at),
+            id: consent.id,
+        }
+    }
 }
 
 /// A browser, as it is shown.
@@ -48,7 +83,12 @@ impl Device {
 }
 
 /// What a person has here.
-pub async fn show(State(pages): State<Pages>, State(identity): State<Identity>, browser: Browser) -> Response {
+pub async fn show(
+    State(pages): State<Pages>,
+    State(identity): State<Identity>,
+    State(server): State<AuthorizationServer>,
+    browser: Browser,
+) -> Response {
     let (Some(signed_in), Some(account)) = (&browser.signed_in, &browser.account) else {
         return pages.to_login(&browser, &Destination::own(pages.path(ACCOUNT)), false);
     };
@@ -58,7 +98,11 @@ pub async fn show(State(pages): State<Pages>, State(identity): State<Identity>, 
     };
     let mut devices: Vec<Device> = devices.into_iter().map(|device| Device::of(device, signed_in)).collect();
     devices.sort_by_key(|device| !device.this);
-    let page = AccountPage { shell: pages.shell(&browser), name: shown(&account.name, 80), devices };
+    let consents = match server.consents(&signed_in.user_id).await {
+        Ok(consents) => consents.into_iter().map(Consent::from).collect(),
+        Err(error) => return protocol_failure(&pages, &error),
+    };
+    let page = AccountPage { shell: pages.shell(&browser), name: shown(&account.name, 80), devices, consents };
     pages.page(&browser, StatusCode::OK, &page)
 }
 
@@ -82,6 +126,39 @@ pub async fn end_session(State(pages): State<Pages>, State(identity): State<Iden
         Err(error) => return failure(&pages, error),
     }
     response
+}
+
+/// Withdraws what was allowed, and ends what came of it.
+pub async fn withdraw(
+    State(pages): State<Pages>,
+    State(server): State<AuthorizationServer>,
+    State(metrics): State<Arc<Metrics>>,
+    posted: Posted,
+) -> Response {
+    let Posted { browser, form } = posted;
+    let Some(signed_in) = &browser.signed_in else {
+        return pages.to_login(&browser, &Destination::own(pages.path(ACCOUNT)), false);
+    };
+    let id = form.get("consent").unwrap_or_default();
+    let by = Actor::recorded(format!("user:{}", signed_in.user_id));
+    let mut response = pages.see_other(&browser, &pages.path(ACCOUNT));
+    match server.withdraw_consent(id, Withdraw::Own(&signed_in.user_id), &by).await {
+        Ok(Some(_)) => {
+            metrics.consent_revoked(ConsentRevoker::User);
+            response.extensions_mut().insert(Told::ConsentRevoked { who: signed_in.user_id.clone() });
+        }
+        // somebody else's, or withdrawn already
+        Ok(None) => {}
+        Err(error) => return protocol_failure(&pages, &error),
+    }
+    response
+}
+
+fn protocol_failure(pages: &Pages, error: &oauth::Error) -> Response {
+    match error {
+        oauth::Error::Unavailable(_) => pages.unavailable(),
+        error => pages.fault(chain(error)),
+    }
 }
 
 /// `2026-11-22 09:30 UTC`

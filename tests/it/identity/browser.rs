@@ -11,7 +11,8 @@ use tokio::net::TcpListener;
 
 use super::login::person;
 use super::{PASSWORD, actor};
-use crate::oauth::harness::{Server, Setup};
+use crate::oauth::authorize::stage::{self, ADA, Stage, request};
+use crate::oauth::harness::{Server, Setup, answer};
 use crate::support::chromium::Chromium;
 use crate::support::visitor::Visitor;
 
@@ -101,27 +102,70 @@ async fn a_name_that_is_an_attack_is_only_a_name() {
     chromium.close().await;
 }
 
-/// no page of ours is shown inside another one.
-#[tokio::test]
-async fn a_page_in_a_frame_is_empty() {
-    let server = plain().await;
+/// A site that answers every request with one page, and says where it is.
+async fn site(html: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let trap = format!("http://{}/", listener.local_addr().unwrap());
-    let html = format!("<!doctype html><title>trap</title><iframe src=\"{}/login\"></iframe>", server.public);
+    let origin = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let html = html.clone();
             tokio::spawn(async move {
                 let mut request = [0u8; 4096];
                 let _ = stream.read(&mut request).await;
-                let head = format!(
-                    "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-                    html.len()
-                );
-                let _ = stream.write_all([head.as_bytes(), html.as_bytes()].concat().as_slice()).await;
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n";
+                let answer = format!("{head}content-length: {}\r\n\r\n{html}", html.len());
+                let _ = stream.write_all(answer.as_bytes()).await;
             });
         }
     });
+    origin
+}
+
+/// S1, M-13: signs in on the way to a client, reads what it wants, allows it, arrives at the client though the policy of
+/// the page names every place that its form may lead to; then sees it on the account page and takes it back.
+#[tokio::test]
+async fn a_person_allows_an_application_and_takes_it_back() {
+    let stage = Stage::on(Setup { issuer: "http://localhost:9000".to_owned(), ..Setup::default() }).await;
+    let client = site("<!doctype html><title>the client</title>Connected".to_owned()).await;
+    let callback = format!("{client}/cb");
+    let chromium = Chromium::start().await;
+    let asked = request("app", &[("redirect_uri", &callback)]);
+    chromium.client.goto(&format!("{}{asked}", stage.server.public)).await.unwrap();
+    chromium.arrives("/login").await;
+    chromium.fill("email", ADA).await;
+    chromium.fill("password", stage::PASSWORD).await;
+    chromium.press("Sign in").await;
+    chromium.arrives("/oauth/authorize").await;
+    let text = chromium.text().await;
+    assert!(text.contains("Web App") && text.contains("Files") && text.contains("127.0.0.1"), "{text}");
+    chromium.press("Allow").await;
+    let arrived = chromium.arrives(&client).await;
+    assert!(arrived.starts_with(&format!("{callback}?code=hfac_")), "{arrived}");
+    assert_eq!(chromium.client.title().await.unwrap(), "the client");
+    let code = url::Url::parse(&arrived).unwrap();
+    let code = code.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+    let tokens = stage.redeem("app", &code, &[("redirect_uri", &callback)]).await.json();
+    chromium.client.goto(&format!("{}/account", stage.server.public)).await.unwrap();
+    let text = chromium.text().await;
+    assert!(text.contains("Web App") && text.contains("files.read"), "{text}");
+    chromium.press("Take back").await;
+    chromium.client.wait().for_element(Locator::Id("applications")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!chromium.text().await.contains("Web App"));
+    assert!(stage.server.metric("holdfast_consent_revoked_total{actor=\"user\"} 1"));
+    let refresh = [("grant_type", "refresh_token"), ("refresh_token", tokens["refresh_token"].as_str().unwrap())];
+    let form = [refresh[0], refresh[1], ("client_id", "app")];
+    let refreshed = stage.server.http.post(format!("{}/oauth/token", stage.server.public)).form(&form);
+    assert_eq!(answer(refreshed).await.error(), "invalid_grant");
+    chromium.close().await;
+}
+
+/// no page of ours is shown inside another one.
+#[tokio::test]
+async fn a_page_in_a_frame_is_empty() {
+    let server = plain().await;
+    let html = format!("<!doctype html><title>trap</title><iframe src=\"{}/login\"></iframe>", server.public);
+    let trap = site(html).await;
     let chromium = Chromium::start().await;
     chromium.client.goto(&trap).await.unwrap();
     assert_eq!(chromium.client.title().await.unwrap(), "trap");

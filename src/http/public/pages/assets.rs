@@ -40,3 +40,54 @@ fn file(media: &'static str, content: &'static str) -> Response {
     ];
     (headers, content).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The value of a colour after `from` in the stylesheet, as luminance (WCAG 2.2, relative luminance).
+    fn luminance(from: &str, name: &str) -> f64 {
+        let rest = STYLE.split_once(from).unwrap().1;
+        let hex = rest.split_once(&format!("--{name}: #")).unwrap().1;
+        let channel = |at: usize| {
+            let c = f64::from(u8::from_str_radix(&hex[at..at + 2], 16).unwrap()) / 255.0;
+            if c <= 0.040_45 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * channel(0) + 0.7152 * channel(2) + 0.0722 * channel(4)
+    }
+
+    /// WCAG 2.2, 1.4.3 and 1.4.11: text has 4.5:1, edges of fields 3:1, in both schemes.
+    #[test]
+    fn everybody_can_read_it() {
+        for scheme in [":root {", "prefers-color-scheme: dark"] {
+            for (front, back, least) in [
+                ("text", "ground", 4.5),
+                ("text", "card", 4.5),
+                ("quiet", "ground", 4.5),
+                ("quiet", "card", 4.5),
+                ("accent", "ground", 4.5),
+                ("accent", "card", 4.5),
+                ("on-accent", "accent", 4.5),
+                ("on-accent", "accent-strong", 4.5),
+                ("bad", "card", 4.5),
+                ("bad", "bad-tint", 4.5),
+                ("warn", "warn-tint", 4.5),
+                ("good", "good-tint", 4.5),
+                ("edge", "card", 3.0),
+            ] {
+                let (one, two) = (luminance(scheme, front), luminance(scheme, back));
+                let ratio = (one.max(two) + 0.05) / (one.min(two) + 0.05);
+                assert!(ratio >= least, "{scheme} {front} on {back}: {ratio:.2}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_is_named_by_what_is_in_it() {
+        let (style, icon) = places("/t1");
+        assert!(style.starts_with("/t1/assets/") && style.ends_with(".css") && icon.ends_with(".svg"));
+        assert_eq!(style, format!("/t1/assets/{}.css", name(STYLE)));
+        assert!(STYLE.contains("prefers-reduced-motion") && STYLE.contains(":focus-visible"));
+        assert!(!STYLE.contains("@import") && !STYLE.contains("url("), "it fetches nothing");
+    }
+}
