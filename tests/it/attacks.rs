@@ -4,6 +4,7 @@ mod administration;
 mod canary;
 mod connections;
 mod files;
+mod flow;
 mod injection;
 mod requests;
 mod settings;

@@ -12,7 +12,7 @@ const REFERENCED: &str = "referenced-canary-0123456789-abcdefghijklm";
 const WRONG: &str = "wrong-canary-0123456789-abcdefghijklmnopqrs";
 
 /// Every form in which a secret might stand somewhere.
-fn forms(secret: &str) -> Vec<String> {
+pub(super) fn forms(secret: &str) -> Vec<String> {
     let hash = SecretText::new(secret).hash();
     let hex: String = hash.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     let bytes = secret.as_bytes();
@@ -27,7 +27,7 @@ fn forms(secret: &str) -> Vec<String> {
 }
 
 /// All of the database as text, table by table; bytes in hex.
-async fn dump(target: &Target) -> Vec<(String, String)> {
+pub(super) async fn dump(target: &Target) -> Vec<(String, String)> {
     let mut connection = crate::directory::database(target.home.path()).await;
     let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
     let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut connection).await.unwrap();

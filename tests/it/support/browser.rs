@@ -96,6 +96,11 @@ impl Browser {
         cookies.iter().find(|(known, _)| known.ends_with(name)).map(|(_, value)| value.clone())
     }
 
+    /// The values of all cookies.
+    pub fn all_cookies(&self) -> Vec<String> {
+        self.cookies.lock().unwrap().values().cloned().collect()
+    }
+
     /// Puts a cookie of another browser in the place of the one of that name, as a thief would.
     pub fn plant(&self, from: &Self, name: &str) {
         let stolen = from.cookies.lock().unwrap().clone().into_iter().filter(|(known, _)| known.ends_with(name));
