@@ -1,6 +1,7 @@
 //! Every metric this process exports. A metric that is not here does not exist.
 
 mod family;
+mod housekeeping;
 pub mod label;
 mod proof;
 mod record;

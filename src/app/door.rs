@@ -118,7 +118,10 @@ impl Door {
             board,
         };
         let (lead, store) = (parts.lead, parts.store);
-        running.background("lease", move |stop| jobs::hold(store, epoch, stop));
+        // the lock on its file is all the lease that SQLite needs
+        if settings.database_url.engine() != "sqlite" {
+            running.background("lease", move |stop| jobs::hold(store, epoch, stop));
+        }
         running.door("policy directory", move |stop| async move {
             directory::run(directory, stop).await;
             // nothing is written from here on

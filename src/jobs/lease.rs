@@ -27,10 +27,14 @@ pub async fn lead(
     (lead, metrics): (Sender<Option<Epoch>>, Arc<Metrics>),
     stop: CancellationToken,
 ) {
-    let mut held: Option<(Epoch, Instant)> = None;
     if first && let Ok(epoch) = store.take_over().await {
-        held = Some((epoch, Instant::now()));
+        // nobody else can come either, so nothing needs to be renewed
+        tell(&lead, &metrics, Some(epoch));
+        stop.cancelled().await;
+        tell(&lead, &metrics, None);
+        return;
     }
+    let mut held: Option<(Epoch, Instant)> = None;
     while !stop.is_cancelled() {
         let asked = Instant::now();
         held = match held {

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-
 use super::Metrics;
 use super::label::{
     Active, Check, ConsentDecision, ConsentFlow, ConsentRevoker, DeviceOutcome, Endpoint, Entity, Grant, LoginMethod,
@@ -16,9 +14,7 @@ use crate::domain::desired::DriftMode;
 use crate::domain::leadership::Epoch;
 use crate::domain::observer::{ClientSource, DatabaseOperation, FetchOutcome, Observer, Suppressed};
 use crate::domain::owner::Kind;
-use crate::domain::purge::PurgeTarget;
 use crate::domain::refusal::Refusal;
-use crate::domain::resource_server::SigningAlgorithm;
 use crate::domain::spec::Class;
 use crate::domain::user::SessionEnd;
 
@@ -190,27 +186,6 @@ impl Metrics {
         if let Some(Epoch(epoch)) = epoch {
             self.leader_epoch.with(()).set(epoch);
         }
-    }
-
-    /// How old a signing key is, in seconds.
-    pub fn signing_key_age(&self, algorithm: SigningAlgorithm, seconds: f64) {
-        self.signing_key_age_seconds.with((algorithm,)).set(seconds);
-    }
-
-    /// A signing key became active.
-    pub fn signing_key_rotated(&self, algorithm: SigningAlgorithm) {
-        self.signing_key_rotations_total.with((algorithm,)).inc();
-    }
-
-    /// A target was cleared whole at `now`.
-    pub fn purged(&self, target: PurgeTarget, rows: u64, now: Timestamp) {
-        self.purge_rows_total.with((target,)).inc_by(rows);
-        self.purge_last_success_timestamp_seconds.with((target,)).set(now.as_second() as f64);
-    }
-
-    /// A target was begun and not finished.
-    pub fn purged_partly(&self, target: PurgeTarget, rows: u64) {
-        self.purge_rows_total.with((target,)).inc_by(rows);
     }
 
     /// What a health check found.

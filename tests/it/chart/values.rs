@@ -17,7 +17,7 @@ use super::{chart, read, run, template, tool};
 #[case::issuer_with_a_query(&["issuer=https://auth.example.com?x=1"], "at '/issuer'")]
 #[case::no_issuer(&["issuer="], "issuer is required")]
 #[case::issuer_with_a_slash_at_its_end(&["issuer=https://auth.example.com/"], "at '/issuer'")]
-#[case::what_the_chart_decides(&["config.keys.master_key_file=/x"], "at '/config': additional properties 'keys' not allowed")]
+#[case::what_the_chart_decides(&["config.keys.master_key_file=/x"], "at '/config/keys': additional properties 'master_key_file' not allowed")]
 #[case::drift_mode(&["operator.drift.mode=enforce"], "at '/operator/drift/mode'")]
 #[case::namespace(&["operator.namespaces={Billing}"], "at '/operator/namespaces/0'")]
 #[case::duration(&["prometheusRule.alerts.NoLeader.critical.for=soon"], "/prometheusRule/alerts/NoLeader/critical/for")]
