@@ -22,6 +22,8 @@ pub fn keep(settings: &Settings) -> Keep {
     Keep {
         issuance: signed(config.audit.issuance_retention),
         audit: config.audit.retention.map(signed),
+        never_used: SignedDuration::from_hours(config.dcr.unused_hours),
+        last_used: SignedDuration::from_hours(24 * config.dcr.idle_days),
         change_log: signed(config.purge.change_log_retention),
     }
 }

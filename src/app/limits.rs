@@ -22,6 +22,7 @@ pub fn of_clients(settings: &Settings) -> ClientLimits {
 pub fn of_sources(settings: &Settings) -> Result<Sources, Error> {
     let limits = &settings.config.rate_limits;
     let per_minute = vec![
+        (Endpoint::Device, limits.device_per_minute),
         (Endpoint::Authorize, limits.authorize_per_minute),
         (Endpoint::Login, limits.login_per_minute),
         (Endpoint::Register, limits.register_per_minute),

@@ -24,10 +24,12 @@ targets! {
     RefreshTokens = "refresh-tokens",
     Sessions = "sessions",
     AuthorizationCodes = "authorization-codes",
+    DeviceCodes = "device-codes",
     ParRequests = "par-requests",
     ConsentTransactions = "consent-transactions",
     AssertionJti = "assertion-jti",
     DpopNonces = "dpop-nonces",
+    UnusedClients = "unused-clients",
     ChangeLog = "change-log",
     Tombstones = "tombstones",
     Audit = "audit",
@@ -46,6 +48,10 @@ pub struct Keep {
     pub issuance: SignedDuration,
     /// All other records of the audit; `None` = for good.
     pub audit: Option<SignedDuration>,
+    /// Clients that nobody applied and that were never used.
+    pub never_used: SignedDuration,
+    /// The same since the last token of one that was used.
+    pub last_used: SignedDuration,
     /// Changes of policy that everybody has read.
     pub change_log: SignedDuration,
 }

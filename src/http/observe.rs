@@ -228,7 +228,7 @@ pub(super) async fn observe(State(observatory): State<Observatory>, mut request:
     let id = observatory.request_id(request.headers());
     let trace = Trace::read(request.headers());
     let source = observatory.inner.gate.place(&mut request);
-    let mut response = match observatory.inner.gate.refuse(endpoint(route), source) {
+    let mut response = match observatory.inner.gate.refuse(by_source(route), source) {
         Some(refused) => refused,
         None => next.run(request).await,
     };
@@ -339,6 +339,11 @@ fn tell(told: &Told, line: &Line<'_>) {
             tracing::info!(event = "logout", who, what, outcome, request_id, trace_id, span_id);
         }
     }
+}
+
+/// Where sources are counted: a device authenticates, and is counted by its client.
+fn by_source(route: Route) -> Option<Endpoint> {
+    endpoint(route).filter(|_| route != Route::DeviceAuthorization)
 }
 
 /// What a limit of requests is for.

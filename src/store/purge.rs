@@ -6,6 +6,7 @@ use sqlx::AssertSqlSafe;
 use crate::domain::purge::{Keep, PurgeTarget, before};
 use crate::domain::{Actor, Epoch};
 
+use super::Idle;
 use super::revoke::first_key_after;
 use super::tx::{Tx, on};
 use super::{Error, Store};
@@ -91,6 +92,13 @@ const LINES: &[Line] = &[
     Line {
         target: PurgeTarget::AuthorizationCodes,
         table: "authorization_code",
+        key: "hash",
+        condition: "expires_at < $1",
+        bound: expired,
+    },
+    Line {
+        target: PurgeTarget::DeviceCodes,
+        table: "device_authorization",
         key: "hash",
         condition: "expires_at < $1",
         bound: expired,
@@ -188,6 +196,11 @@ impl Store {
             if let Some(bound) = (line.bound)(keep, now) {
                 rows += tx.delete_batch(line, bound).await?;
             }
+        }
+        if target == PurgeTarget::UnusedClients {
+            // what hangs on a client goes with it
+            let idle = Idle { never_used: keep.never_used, last_used: keep.last_used };
+            rows += tx.purge_unused_clients(idle, now, BATCH).await?;
         }
         tx.commit().await?;
         Ok(rows)

@@ -18,7 +18,7 @@ fn now() -> Timestamp {
 
 fn keep() -> Keep {
     let days = |days: i64| SignedDuration::from_secs(days * DAY);
-    Keep { issuance: days(90), audit: None, change_log: days(30) }
+    Keep { issuance: days(90), audit: None, never_used: days(1), last_used: days(90), change_log: days(30) }
 }
 
 /// Until nothing is left to do.
@@ -105,6 +105,8 @@ async fn what_has_expired_goes_under_its_own_name(#[case] engine: Engine) {
                 VALUES ({key}, 'pushed', 'c', '', 1, {end})"),
             format!("INSERT INTO authorization_request (hash, kind, client_id, parameters, created_at, expires_at)
                 VALUES ({grant}, 'browser', 'c', '', 1, {end})"),
+            format!("INSERT INTO device_authorization (hash, user_code, client_id, resource_server_id, scope, source, state,
+                interval_seconds, issued_at, expires_at) VALUES ({key}, {key}, 'c', 'r', '', '', 'pending', 5, 1, {end})"),
             format!("INSERT INTO used_proof (id, kind, expires_at) VALUES ({key}, 'client_assertion', {end})"),
             format!("INSERT INTO used_proof (id, kind, expires_at) VALUES ({grant}, 'dpop_proof', {end})"),
             format!("INSERT INTO login_failure (kind, key, failures, since) VALUES ('account', {key}, 1, {end})"),
@@ -115,6 +117,7 @@ async fn what_has_expired_goes_under_its_own_name(#[case] engine: Engine) {
     for target in [
         PurgeTarget::RefreshTokens,
         PurgeTarget::AuthorizationCodes,
+        PurgeTarget::DeviceCodes,
         PurgeTarget::ParRequests,
         PurgeTarget::ConsentTransactions,
         PurgeTarget::AssertionJti,
