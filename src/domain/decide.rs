@@ -150,13 +150,6 @@ pub fn admits(target: &ResourceServerEntry, origin: Origin) -> bool {
         }
 }
 
-/// The scopes of these roles.
-pub fn role_scopes<'a>(target: &ResourceServerEntry, roles: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
-    let roles: BTreeSet<&str> = roles.into_iter().collect();
-    let given = target.resource_server.roles.iter().filter(|role| roles.contains(role.name.as_str()));
-    given.flat_map(|role| role.scopes.iter().cloned()).collect()
-}
-
 /// The resource server that a request is for: the one that it names, or the only one there is for this client.
 pub fn target<'a>(
     client: &ClientEntry,

@@ -7,6 +7,11 @@ pub(super) mod refresh;
 pub(super) mod start;
 pub(super) mod token_exchange;
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::AuthorizationServer;
@@ -14,9 +19,13 @@ use super::client_auth::{Authenticated, Door};
 use super::credentials::Presented;
 use super::error::Error;
 use super::token::Issued;
+use crate::domain::access;
+use crate::domain::actor::Actor;
+use crate::domain::audit::{AuditKind, Record};
 use crate::domain::owner::Kind;
+use crate::domain::policy::ResourceServerEntry;
 use crate::domain::refusal::Refusal;
-use crate::store::Ended;
+use crate::store::{Ended, GrantRow, Revoke, RevokeCause, Tx};
 
 /// Policy that changes under a request more often than this is left to settle.
 const ATTEMPTS: usize = 4;
@@ -36,12 +45,27 @@ pub(super) enum Outcome {
     Stale {
         resource_server_id: String,
     },
+    /// By the policy in memory there is nothing to issue any more, which is looked up once before a user is sent to
+    /// sign in again (RC-1); nothing was written.
+    Gone {
+        resource_server_id: String,
+    },
 }
 
 impl Outcome {
-    /// The answer, or the resource server that is to be read again.
-    fn settle(self, client_id: &str) -> Result<Result<Issued, String>, Error> {
+    /// A refusal by the policy in memory.
+    fn no(reason: Refusal, resource_server_id: String) -> Self {
+        match reason {
+            Refusal::ResourceGone => Self::Gone { resource_server_id },
+            reason => Self::Refused(reason),
+        }
+    }
+
+    /// The answer to this attempt (0 is the first one), or the resource server that is to be read again.
+    fn settle(self, client_id: &str, attempt: usize) -> Result<Result<Issued, String>, Error> {
         match self {
+            Self::Gone { resource_server_id } if attempt == 0 => Ok(Err(resource_server_id)),
+            Self::Gone { .. } => Err(Error::of(Refusal::ResourceGone, client_id)),
             Self::Issued(issued) => Ok(Ok(*issued)),
             Self::Refused(reason) => Err(Error::of(reason, client_id)),
             Self::Reused { reason, grant_id, ended } => {
@@ -52,7 +76,45 @@ impl Outcome {
     }
 }
 
+/// A client, in the audit and in change rows.
+pub(super) fn client_actor(client_id: &str) -> Actor {
+    Actor::recorded(format!("client:{client_id}"))
+}
+
+/// Ends what came of a code or refresh token that was used again, and commits that.
+async fn end_family(
+    mut tx: Tx,
+    grant: &GrantRow,
+    (reason, cause, kind): (Refusal, RevokeCause, AuditKind),
+    now: Timestamp,
+) -> Result<Outcome, Error> {
+    let ended = tx.revoke(Revoke::Grant(grant.id), cause, now).await?;
+    let record = Record {
+        client_id: Some(&grant.client_id),
+        user_id: Some(&grant.subject),
+        resource: Some(&grant.resource_server_id),
+        detail: json!({ "grant": grant.id, "tokens": ended.tokens }),
+        ..Record::new(now, client_actor(&grant.client_id))
+    };
+    tx.audit(kind, &record).await?;
+    tx.commit().await?;
+    Ok(Outcome::Reused { reason, grant_id: grant.id, ended })
+}
+
 impl AuthorizationServer {
+    /// What a user's roles allow at a resource server now; a role that they lost since they consented counts no more.
+    async fn allowed(
+        &self,
+        tx: &mut Tx,
+        user_id: &str,
+        target: Option<&Arc<ResourceServerEntry>>,
+    ) -> Result<BTreeSet<String>, Error> {
+        let Some(target) = target else { return Ok(BTreeSet::new()) };
+        let assigned = tx.roles(user_id, &target.id).await?;
+        let assigned: Vec<String> = assigned.into_iter().map(|assignment| assignment.role).collect();
+        Ok(access::scopes(&target.resource_server, user_id, &assigned))
+    }
+
     /// Reads again what a decision was made by, and who made the request.
     async fn settle(
         &self,

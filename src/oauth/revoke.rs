@@ -1,16 +1,18 @@
 //! Revocation (RFC 7009): a client ends its own tokens; another's token is left alone, and nothing is told of it.
 
-use jiff::Timestamp;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::AuthorizationServer;
 use super::client_auth::{Caller, Door};
 use super::error::Error;
+use super::grant::client_actor;
 use super::limit::ClientEndpoint;
 use super::lookup::Found;
 use super::request::{AboutToken, Asked};
-use crate::domain::actor::Actor;
+use crate::domain::audit::{AuditKind, Record};
 use crate::domain::refusal::Refusal;
+use crate::domain::user;
 use crate::store::{self, Ended, Revoke, RevokeCause, Store};
 
 /// What a revocation request named.
@@ -55,22 +57,33 @@ impl AuthorizationServer {
             };
         };
         let (store, now) = (&self.inner.store, self.inner.clock.now());
-        let what = match found {
-            Found::Access(row) => Revoked::Token(row.jti),
-            Found::Refresh(row) => Revoked::Family(row.grant.id),
+        let (what, subject, resource_server) = match found {
+            Found::Access(row) => (Revoked::Token(row.jti), row.subject, row.resource_server_id),
+            Found::Refresh(row) => (Revoked::Family(row.grant.id), row.grant.subject, row.grant.resource_server_id),
         };
-        let ended = self.inner.patience.hold(|| end(store, what, &client.id, now)).await?;
+        let record = Record {
+            client_id: Some(&client.id),
+            user_id: subject.starts_with(user::ID_PREFIX).then_some(&subject),
+            resource: Some(&resource_server),
+            source: Some(asked.source),
+            ..Record::new(now, client_actor(&client.id))
+        };
+        let ended = self.inner.patience.hold(|| end(store, what, &record)).await?;
         Ok(if ended.is_nothing() { Revocation::Nothing } else { Revocation::Revoked { what, ended } })
     }
 }
 
-async fn end(store: &Store, what: Revoked, client_id: &str, now: Timestamp) -> Result<Ended, store::Error> {
-    let mut tx = store.write(&Actor::recorded(format!("client:{client_id}"))).await?;
-    let what = match what {
-        Revoked::Token(jti) => Revoke::Token(jti),
-        Revoked::Family(grant) => Revoke::Grant(grant),
+async fn end(store: &Store, what: Revoked, record: &Record<'_>) -> Result<Ended, store::Error> {
+    let mut tx = store.write(&record.who).await?;
+    let (what, name, id) = match what {
+        Revoked::Token(jti) => (Revoke::Token(jti), "jti", jti),
+        Revoked::Family(grant) => (Revoke::Grant(grant), "grant", grant),
     };
-    let ended = tx.revoke(what, RevokeCause::Request, now).await?;
+    let ended = tx.revoke(what, RevokeCause::Request, record.at).await?;
+    if !ended.is_nothing() {
+        let detail = json!({ name: id, "tokens": ended.tokens });
+        tx.audit(AuditKind::TokenRevoked, &Record { detail, ..record.clone() }).await?;
+    }
     tx.commit().await?;
     Ok(ended)
 }

@@ -102,11 +102,12 @@ impl StoredGrant {
 }
 
 impl Tx {
-    pub async fn put_grant(&mut self, grant: &GrantRow) -> Result<(), Error> {
+    /// False when it is there already.
+    pub async fn put_grant(&mut self, grant: &GrantRow) -> Result<bool, Error> {
         let sql = "INSERT INTO token_grant (id, kind, client_id, subject, resource_server_id, scope, session_id,
                 auth_time, jkt, parent, created_at, expires_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
-        on!(self, c => sqlx::query(sql)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (id) DO NOTHING";
+        let added = on!(self, c => sqlx::query(sql)
             .bind(grant.id.as_bytes().as_slice())
             .bind(grant.kind.as_str())
             .bind(&grant.client_id)
@@ -119,8 +120,8 @@ impl Tx {
             .bind(grant.parent.map(|parent| parent.as_bytes().to_vec()))
             .bind(grant.created_at.as_microsecond())
             .bind(grant.expires_at.as_microsecond())
-            .execute(c).await.map(drop))?;
-        Ok(())
+            .execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(added == 1)
     }
 
     pub async fn grant(&mut self, id: Uuid) -> Result<Option<GrantRow>, Error> {

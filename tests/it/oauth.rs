@@ -17,6 +17,8 @@ mod metadata;
 pub mod person;
 mod policy;
 pub mod prover;
+mod races;
+mod refresh;
 mod refusals;
 mod registration;
 mod revocation;

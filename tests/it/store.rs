@@ -9,6 +9,7 @@ mod feed;
 mod fencing;
 mod issuance;
 mod keys;
+mod lineage;
 mod open;
 mod purge;
 mod remembered;

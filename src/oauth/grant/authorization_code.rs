@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::domain::actor::Actor;
+use crate::domain::audit::AuditKind;
 use crate::domain::client::{ClientState, GrantType};
 use crate::domain::clock::uuid_v7;
 use crate::domain::decide;
@@ -23,10 +24,10 @@ use crate::oauth::credentials::Presented;
 use crate::oauth::dpop::{Proved, Sender};
 use crate::oauth::error::Error;
 use crate::oauth::grant::start::Start;
-use crate::oauth::grant::{ATTEMPTS, Outcome};
+use crate::oauth::grant::{ATTEMPTS, Outcome, client_actor, end_family};
 use crate::oauth::request::{Grant, TokenRequest};
 use crate::oauth::token::Issued;
-use crate::store::{CodeRow, Revoke, RevokeCause, Tx};
+use crate::store::{CodeRow, RevokeCause, Tx};
 
 /// How long a code lives.
 const LIFE: SignedDuration = SignedDuration::from_secs(60);
@@ -107,7 +108,7 @@ pub(in crate::oauth) async fn redeem(
     let code = request.code.as_deref().ok_or(Refusal::Malformed("code is missing"));
     let code = code.map_err(|reason| refuse(reason, &authenticated.caller))?;
     let id = uuid_v7(server.inner.clock.now(), &*server.inner.entropy)?;
-    for _ in 0..ATTEMPTS {
+    for number in 0..ATTEMPTS {
         let Caller::Client(client) = &authenticated.caller else { return Err(Refusal::InvalidClient.into()) };
         if client.client.state == ClientState::Suspended {
             return Err(Error::of(Refusal::Suspended, &client.id));
@@ -119,7 +120,7 @@ pub(in crate::oauth) async fn redeem(
         let redemption = Redemption { code, id, request };
         let sender = Sender { client, authenticated: &authenticated, proved };
         let attempt = || attempt(server, sender, &redemption);
-        match server.inner.patience.hold(attempt).await?.settle(&client.id)? {
+        match server.inner.patience.hold(attempt).await?.settle(&client.id, number)? {
             Ok(issued) => return Ok(issued),
             Err(moved) => authenticated = server.settle(presented, &client.id, &moved).await?,
         }
@@ -134,7 +135,7 @@ async fn attempt(
 ) -> Result<Outcome, Error> {
     let (Redemption { code, id, request }, client) = (redemption, sender.client);
     let hash = code.hash();
-    let mut tx = server.inner.store.write(&Actor::recorded(format!("client:{}", client.id))).await?;
+    let mut tx = server.inner.store.write(&client_actor(&client.id)).await?;
     let now = server.inner.clock.now();
     // what is not the caller's own, or is asked for wrongly, is left as it is: a corrected retry works (B-13)
     let Some(row) = tx.code_to_use(&hash).await? else { return Ok(Outcome::Refused(Refusal::GrantUnknown)) };
@@ -167,12 +168,13 @@ async fn attempt(
         }
     }
     let target = snapshot.resource_server(&row.resource_server_id);
+    let allowed = server.allowed(&mut tx, &row.subject, target).await?;
     let keys = (row.jkt.as_deref(), sender.jkt());
-    let granted = decide::granted(client, target, &row.scope, None, None)
+    let granted = decide::granted(client, target, &row.scope, None, Some(&allowed))
         .and_then(|grant| decide::bound(grant, client, keys, &*snapshot));
     let grant = match granted {
         Ok(grant) => grant,
-        Err(reason) => return Ok(Outcome::Refused(reason)),
+        Err(reason) => return Ok(Outcome::no(reason, row.resource_server_id)),
     };
     let start = Start {
         id: *id,
@@ -194,14 +196,16 @@ async fn attempt(
 /// A code that was used before. Whoever shows everything that it takes proves that two parties have it: what the first
 /// was issued is ended (B-14). Whoever does not proves nothing, and ends nothing.
 async fn again(mut tx: Tx, row: &CodeRow, proved: Result<(), Refusal>, now: Timestamp) -> Result<Outcome, Error> {
-    match (proved, row.grant_id) {
-        (Ok(()), Some(grant_id)) => {
-            let ended = tx.revoke(Revoke::Grant(grant_id), RevokeCause::CodeReuse, now).await?;
-            tx.commit().await?;
-            Ok(Outcome::Reused { reason: Refusal::CodeReused, grant_id, ended })
+    let Some(grant_id) = row.grant_id else { return Ok(Outcome::Refused(Refusal::GrantRevoked)) };
+    if proved.is_err() {
+        return Ok(Outcome::Refused(Refusal::CodeUsed));
+    }
+    match tx.grant(grant_id).await?.filter(|grant| grant.revoked_at.is_none()) {
+        Some(grant) => {
+            end_family(tx, &grant, (Refusal::CodeReused, RevokeCause::CodeReuse, AuditKind::CodeReuse), now).await
         }
-        (Err(_), Some(_)) => Ok(Outcome::Refused(Refusal::CodeUsed)),
-        (_, None) => Ok(Outcome::Refused(Refusal::GrantRevoked)),
+        // the third one finds nothing to end
+        None => Ok(Outcome::Refused(Refusal::GrantRevoked)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::actor::Actor;
+use crate::domain::audit::AuditKind;
 use crate::domain::client::{ClientState, GrantType};
 use crate::domain::decide;
 use crate::domain::handle::Handle;
@@ -16,11 +16,11 @@ use crate::oauth::credentials::Presented;
 use crate::oauth::dpop::{Proved, Sender};
 use crate::oauth::error::Error;
 use crate::oauth::grant::start::{idle_until, last_moment};
-use crate::oauth::grant::{ATTEMPTS, Outcome};
+use crate::oauth::grant::{ATTEMPTS, Outcome, client_actor, end_family};
 use crate::oauth::mint::Minting;
 use crate::oauth::request::{Grant, TokenRequest};
 use crate::oauth::token::{Issued, TokenResponse};
-use crate::store::{IssueOutcome, Lineage, RefreshRow, Revoke, RevokeCause, Tx};
+use crate::store::{IssueOutcome, Lineage, RefreshRow, RevokeCause};
 
 pub(in crate::oauth) async fn refresh(
     server: &AuthorizationServer,
@@ -28,7 +28,7 @@ pub(in crate::oauth) async fn refresh(
     mut authenticated: Authenticated,
     (request, proved): (&TokenRequest, Option<&Proved>),
 ) -> Result<Issued, Error> {
-    for _ in 0..ATTEMPTS {
+    for number in 0..ATTEMPTS {
         let Caller::Client(client) = &authenticated.caller else { return Err(Refusal::InvalidClient.into()) };
         let refuse = |reason| Error::of(reason, &client.id);
         let text = request.refresh_token.as_deref();
@@ -43,7 +43,7 @@ pub(in crate::oauth) async fn refresh(
         let token = Handle::RefreshToken.read(text).ok_or_else(|| refuse(Refusal::GrantUnknown))?;
         let sender = Sender { client, authenticated: &authenticated, proved };
         let attempt = || attempt(server, sender, &token, request);
-        match server.inner.patience.hold(attempt).await?.settle(&client.id)? {
+        match server.inner.patience.hold(attempt).await?.settle(&client.id, number)? {
             Ok(issued) => return Ok(issued),
             Err(moved) => authenticated = server.settle(presented, &client.id, &moved).await?,
         }
@@ -67,7 +67,7 @@ async fn attempt(
     request: &TokenRequest,
 ) -> Result<Outcome, Error> {
     let client = sender.client;
-    let mut tx = server.inner.store.write(&Actor::recorded(format!("client:{}", client.id))).await?;
+    let mut tx = server.inner.store.write(&client_actor(&client.id)).await?;
     let now = server.inner.clock.now();
     let Some(row) = tx.refresh_token_to_use(&token.hash()).await? else {
         return Ok(Outcome::Refused(Refusal::GrantUnknown));
@@ -80,19 +80,25 @@ async fn attempt(
         return Ok(Outcome::Refused(reason));
     }
     let used = match judge(&row, client, (now, end), server.inner.refresh_grace) {
-        Ok(Use::Stolen) => return reused(tx, &row, now).await,
+        Ok(Use::Stolen) => {
+            // with every access token that came of it (RFC 9700 §4.14.2)
+            let theft = (Refusal::RefreshReused, RevokeCause::RefreshReuse, AuditKind::RefreshReuse);
+            return end_family(tx, &row.grant, theft, now).await;
+        }
         Ok(used) => used,
         Err(reason) => return Ok(Outcome::Refused(reason)),
     };
     let snapshot = server.inner.store.snapshot();
     let target = snapshot.resource_server(&row.grant.resource_server_id);
-    let decided = decide::granted(client, target, &row.grant.scope, request.scope.as_deref(), None).and_then(|grant| {
+    let allowed = server.allowed(&mut tx, &row.grant.subject, target).await?;
+    let requested = request.scope.as_deref();
+    let decided = decide::granted(client, target, &row.grant.scope, requested, Some(&allowed)).and_then(|grant| {
         decide::names_only(&request.resources, &grant.resource_server_id, &*snapshot)?;
         decide::bound(grant, client, keys, &*snapshot)
     });
     let grant = match decided {
         Ok(grant) => grant,
-        Err(reason) => return Ok(Outcome::Refused(reason)),
+        Err(reason) => return Ok(Outcome::no(reason, row.grant.resource_server_id)),
     };
     if let Err(reason) = sender.use_up(&mut tx, now).await? {
         return Ok(Outcome::Refused(reason));
@@ -167,11 +173,4 @@ fn judge(
         Some(used) if now.duration_since(used).abs() <= grace => Ok(Use::Again),
         Some(_) => Ok(Use::Stolen),
     }
-}
-
-/// Ends the family, with every access token that came of it (RFC 9700 §4.14.2).
-async fn reused(mut tx: Tx, row: &RefreshRow, now: Timestamp) -> Result<Outcome, Error> {
-    let ended = tx.revoke(Revoke::Grant(row.grant.id), RevokeCause::RefreshReuse, now).await?;
-    tx.commit().await?;
-    Ok(Outcome::Reused { reason: Refusal::RefreshReused, grant_id: row.grant.id, ended })
 }

@@ -1,8 +1,10 @@
 //! The beginning of a grant: its row, its first access token and, for a client that refreshes, its first refresh token.
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 use uuid::Uuid;
 
+use crate::domain::audit::{AuditKind, Record};
 use crate::domain::client::{AuthenticationMethod, GrantType};
 use crate::domain::decide;
 use crate::domain::handle::Handle;
@@ -12,6 +14,7 @@ use crate::domain::secret::SecretText;
 use crate::oauth::AuthorizationServer;
 use crate::oauth::dpop::Sender;
 use crate::oauth::error::Error;
+use crate::oauth::grant::client_actor;
 use crate::oauth::mint::Minting;
 use crate::oauth::request::Grant;
 use crate::oauth::token::{Issued, TokenResponse};
@@ -81,7 +84,7 @@ impl AuthorizationServer {
             expires_at: end.unwrap_or(minted.expires_at),
             revoked_at: None,
         };
-        tx.put_grant(&row).await?;
+        let began = tx.put_grant(&row).await?;
         let mut refresh_token = None;
         if let Some(end) = end {
             let first = self.successor(start.code, start.id);
@@ -90,6 +93,16 @@ impl AuthorizationServer {
         }
         if tx.issue(&minting.issuance(&minted), &lineage).await? == IssueOutcome::Stale {
             return Ok(None);
+        }
+        if began {
+            let record = Record {
+                client_id: Some(&row.client_id),
+                user_id: Some(&row.subject),
+                resource: Some(&row.resource_server_id),
+                detail: json!({ "grant": row.id, "by": row.kind.as_str(), "scope": row.scope }),
+                ..Record::new(now, client_actor(&row.client_id))
+            };
+            tx.audit(AuditKind::GrantCreated, &record).await?;
         }
         Ok(Some(Issued {
             grant: start.by,

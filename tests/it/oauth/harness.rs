@@ -240,7 +240,9 @@ pub fn resource_server(uri: &str, change: Value) -> Spec {
             {"name": "invoices.read", "description": "Read", "risk": "Low", "upstream": ""},
             {"name": "invoices.write", "description": "Write", "risk": "High", "upstream": ""},
             {"name": "invoices.void", "description": "Void", "risk": "High", "upstream": ""}],
-        "tools": [], "roles": [], "defaultRole": null, "roleBindings": [],
+        "tools": [], "defaultRole": null,
+        "roles": [{"name": "all", "scopes": ["invoices.read", "invoices.write", "invoices.void"]}],
+        "roleBindings": [{"name": "u", "role": "all", "subjects": [{"kind": "User", "name": super::person::USER}]}],
         "accessToken": {"format": "JWT", "signingAlgorithm": "ES256", "lifetimeSeconds": 900, "senderConstraint": "None"},
         "allowedNamespaces": {"from": "Same"}, "dynamicClients": "Denied", "consent": "Required",
         "exchange": {"mode": "Listed"}, "runtimeClients": [], "runtimeServiceAccounts": [], "connect": {}, "fronting": []

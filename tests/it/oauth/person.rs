@@ -2,8 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use holdfast::domain::audit::AuditKind;
 use holdfast::domain::user::SignedIn;
+use holdfast::domain::{Actor, Clock};
 use holdfast::oauth::Authorized;
+use holdfast::store::{Ended, Revoke, RevokeCause};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -55,17 +58,50 @@ impl Server {
     }
 
     pub async fn redeem(&self, client: &str, code: &str) -> Answer {
-        let form = [
+        self.redeem_with(client, code, &[]).await
+    }
+
+    /// The same with other parameters in the place of the right ones; an empty value takes one away.
+    pub async fn redeem_with(&self, client: &str, code: &str, change: &[(&str, &str)]) -> Answer {
+        let right = [
             ("grant_type", "authorization_code"),
             ("code", code),
             ("redirect_uri", CALLBACK),
             ("code_verifier", VERIFIER),
         ];
+        let kept = right.into_iter().filter(|(name, _)| change.iter().all(|(other, _)| other != name));
+        let form: Vec<(&str, &str)> = kept.chain(change.iter().copied()).collect();
         self.ask(client, &form).await
     }
 
     pub async fn refresh(&self, client: &str, token: &str) -> Answer {
         self.ask(client, &[("grant_type", "refresh_token"), ("refresh_token", token)]).await
+    }
+
+    pub async fn refresh_with(&self, client: &str, token: &str, more: &[(&str, &str)]) -> Answer {
+        let mut form = vec![("grant_type", "refresh_token"), ("refresh_token", token)];
+        form.extend(more);
+        self.ask(client, &form).await
+    }
+
+    /// How many tokens the database knows of.
+    pub async fn issued(&self) -> usize {
+        let text = self.metrics.render().unwrap();
+        let lines = text.lines().filter(|line| line.starts_with("holdfast_tokens_issued_total"));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<usize>().unwrap()).sum()
+    }
+
+    /// Audit rows of a kind.
+    pub async fn audited(&self, kind: AuditKind) -> usize {
+        self.store.read().await.unwrap().audit_events(Some(kind), 1000).await.unwrap().len()
+    }
+
+    /// Ends what belongs to somebody or something, as other rooms do.
+    pub async fn end(&self, what: Revoke<'_>, cause: RevokeCause) -> Ended {
+        let mut tx = self.store.write(&Actor::controller()).await.unwrap();
+        let ended = tx.revoke(what, cause, self.clock.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        ended
     }
 
     /// What a client is issued for a fresh code.

@@ -10,13 +10,13 @@ use uuid::{Builder, Uuid};
 use super::engine::Engine::{self, Postgres, Sqlite};
 use super::samples::{at, put_all};
 
-fn jti(number: u16) -> Uuid {
+pub fn jti(number: u16) -> Uuid {
     let [high, low] = number.to_be_bytes();
     let millis = u64::try_from(at(10).as_millisecond()).unwrap();
     Builder::from_unix_timestamp_millis(millis, &[0, 0, 0, 0, 0, 0, 0, 0, high, low]).into_uuid()
 }
 
-async fn issuance(store: &Store, number: u16) -> Issuance {
+pub async fn issuance(store: &Store, number: u16) -> Issuance {
     let mut tx = store.read().await.unwrap();
     let client = tx.entity(Kind::OAuthClient, "portal").await.unwrap().unwrap();
     let server = tx.entity(Kind::ResourceServer, "rs_1").await.unwrap().unwrap();
