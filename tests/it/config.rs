@@ -117,6 +117,7 @@ fn variables_in_the_file_are_replaced() {
 )]
 #[case("tokens: {max_waiting: 0}", "tokens.max_waiting: expected 1 to 65536")]
 #[case("tokens: {default_lifetime_seconds: 59}", "tokens.default_lifetime_seconds: expected 60 to 3600")]
+#[case("tokens: {refresh_grace: 301s}", "tokens.refresh_grace: expected at most 5m")]
 #[case("metrics: {path: metrics}", "metrics.path: expected a path such as /metrics")]
 #[case("installation: Big One", "installation: expected 1 to 63 of a-z, 0-9 and -")]
 #[case("keys: {master_key_secret: k}", "keys.master_key_secret: needs a cluster")]

@@ -12,6 +12,7 @@ mod exchange;
 pub mod harness;
 mod introspection;
 mod keys;
+mod killed;
 mod matrix;
 mod metadata;
 pub mod person;
