@@ -44,7 +44,7 @@ pub(in crate::oauth) async fn redeem(
     (request, proved): (&TokenRequest, Option<&Proved>),
 ) -> Result<Issued, Error> {
     let id = uuid_v7(server.inner.clock.now(), &*server.inner.entropy)?;
-    for _ in 0..ATTEMPTS {
+    for number in 0..ATTEMPTS {
         let Caller::Client(client) = &authenticated.caller else { return Err(Refusal::InvalidClient.into()) };
         let refuse = |reason| Error::of(reason, &client.id);
         let code = request.device_code.as_deref();
@@ -59,7 +59,7 @@ pub(in crate::oauth) async fn redeem(
         let redemption = Redemption { code, id, request };
         let sender = Sender { client, authenticated: &authenticated, proved };
         let attempt = || attempt(server, sender, &redemption);
-        match server.inner.patience.hold(attempt).await?.settle(&client.id)? {
+        match server.inner.patience.hold(attempt).await?.settle(&client.id, number)? {
             Ok(issued) => return Ok(issued),
             Err(moved) => authenticated = server.settle(presented, &client.id, &moved).await?,
         }
@@ -103,11 +103,12 @@ async fn attempt(
         return Ok(Outcome::Refused(reason));
     }
     let target = snapshot.resource_server(&row.resource_server_id);
-    let granted = decide::granted(client, target, &row.scope, None, None)
+    let allowed = server.allowed(&mut tx, subject, target).await?;
+    let granted = decide::granted(client, target, &row.scope, None, Some(&allowed))
         .and_then(|grant| decide::bound(grant, client, (None, sender.jkt()), &*snapshot));
     let grant = match granted {
         Ok(grant) => grant,
-        Err(reason) => return Ok(Outcome::Refused(reason)),
+        Err(reason) => return Ok(Outcome::no(reason, row.resource_server_id)),
     };
     if row.state == DeviceState::Approved && !tx.redeem_device(&row.hash, *id).await? {
         return Ok(Outcome::Refused(Refusal::GrantRevoked));

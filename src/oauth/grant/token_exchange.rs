@@ -100,11 +100,11 @@ pub(in crate::oauth) async fn exchange(
         None => None,
     };
     let asking = Asking { request, parameters, jwt, subject, actor };
-    for _ in 0..ATTEMPTS {
+    for number in 0..ATTEMPTS {
         let Caller::Client(client) = &authenticated.caller else { return Err(Refusal::InvalidClient.into()) };
         let sender = Sender { client, authenticated: &authenticated, proved };
         let attempt = || attempt(server, sender, &asking);
-        match server.inner.patience.hold(attempt).await?.settle(&client.id)? {
+        match server.inner.patience.hold(attempt).await?.settle(&client.id, number)? {
             Ok(issued) => return Ok(issued),
             Err(moved) => authenticated = server.settle(presented, &client.id, &moved).await?,
         }

@@ -7,9 +7,10 @@ use futures::future::join_all;
 use holdfast::app::system::{SystemClock, SystemEntropy};
 use holdfast::domain::SecretText;
 use holdfast::domain::observer::Unobserved;
-use holdfast::oauth::{AuthorizationServer, Parts};
+use holdfast::oauth::{AuthorizationServer, DeviceOptions, DpopOptions, Parts};
 use holdfast::seal::{MasterKey, Sealer};
 use holdfast::store::{Options, Store};
+use jiff::SignedDuration;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -59,6 +60,10 @@ async fn beside(home: &Home) -> (Store, AuthorizationServer) {
         keys: defaults.keys,
         limits: defaults.limits,
         pushed_requests: defaults.pushed,
+        dynamic: defaults.dynamic,
+        max_exchanges: 4,
+        device: DeviceOptions { lifetime: SignedDuration::from_secs(600), interval: 5 },
+        dpop: DpopOptions { nonce_required: false, window: SignedDuration::from_secs(60) },
         store: store.clone(),
         sealer: Sealer::new(&key, Arc::new(SystemEntropy)).unwrap(),
         issuer: format!("http://localhost:{}", home.public),
