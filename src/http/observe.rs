@@ -10,7 +10,9 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::gate::Gate;
-use super::public::{END_SESSION, LEGACY_AUTHORIZE, LEGACY_TOKEN, LOGOUT, PASSWORD, TRANSACTION, WITHDRAW, pages};
+use super::public::{
+    END_SESSION, LEGACY_AUTHORIZE, LEGACY_REGISTER, LEGACY_TOKEN, LOGOUT, PASSWORD, TRANSACTION, WITHDRAW, pages,
+};
 use crate::domain::SessionEnd;
 use crate::domain::refusal::Refusal;
 use crate::metrics::{ConsentDecision, Endpoint, Label, Method, Metrics, Route};
@@ -151,6 +153,7 @@ impl Observatory {
             path::AUTHORIZE | TRANSACTION => Route::Authorize,
             LEGACY_AUTHORIZE if self.inner.base.is_empty() => Route::Authorize,
             LEGACY_TOKEN if self.inner.base.is_empty() => Route::Token,
+            LEGACY_REGISTER if self.inner.base.is_empty() => Route::Register,
             path::DEVICE_AUTHORIZATION => Route::DeviceAuthorization,
             path::DEVICE => Route::Device,
             path::JWKS => Route::Jwks,

@@ -74,6 +74,7 @@ pub(super) use self::password::PASSWORD;
 /// Where the endpoints are for clients that know no metadata, at an issuer without a path.
 pub(super) const LEGACY_AUTHORIZE: &str = "/authorize";
 pub(super) const LEGACY_TOKEN: &str = "/token";
+pub(super) const LEGACY_REGISTER: &str = "/register";
 
 /// Where people sign out, below the issuer.
 pub(super) const LOGOUT: &str = "/logout";
@@ -135,7 +136,7 @@ fn open(base: &str) -> Router<Shared> {
         .route(&format!("{base}{}", path::JWKS), get(metadata::jwks));
     if base.is_empty() {
         // where clients of the MCP revision 2025-03-26 look without metadata (M-18)
-        router = router.route(LEGACY_TOKEN, post(token::post));
+        router = router.route(LEGACY_TOKEN, post(token::post)).route(LEGACY_REGISTER, post(register::post));
     }
     for form in metadata::forms(base) {
         router = router.route(&form, get(metadata::issuer));

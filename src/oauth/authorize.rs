@@ -108,6 +108,8 @@ pub struct ConsentPage {
     pub redirect_host: String,
     /// All redirect URIs lead to programs on the user's own machine, whoever wrote them.
     pub only_loopback: bool,
+    /// A document describes it, at a host that nobody here has named (CI-19).
+    pub from_elsewhere: bool,
     pub resource_name: String,
     pub resource_uri: String,
     pub scopes: Vec<Scope>,
@@ -187,7 +189,9 @@ impl AuthorizationServer {
             Step::AskConsent | Step::SignIn => {
                 let transaction = self.keep(&flow, visitor).await?;
                 self.ask(&transaction.hash(), signed_in).await?;
-                Ok(Progress::Consent(Box::new(rights.page(&flow, transaction))))
+                let mut page = rights.page(&flow, transaction);
+                page.from_elsewhere = self.is_from_elsewhere(&page.client_id);
+                Ok(Progress::Consent(Box::new(page)))
             }
             Step::Issue => self.issue(&flow, signed_in, rights, false).await,
         }

@@ -8,6 +8,7 @@ use super::pages::{Browser, Pages, Shell, shown};
 use crate::domain::client::Origin;
 use crate::domain::redirect;
 use crate::domain::refusal::Refusal;
+use crate::domain::resource_server::Scope;
 use crate::oauth::ConsentPage;
 
 #[derive(Template)]
@@ -34,17 +35,20 @@ const NAME: usize = 80;
 const DESCRIPTION: usize = 200;
 
 /// M-11, M-13
-pub fn page(pages: &Pages, browser: &Browser, page: &ConsentPage) -> Response {
+pub fn page<'a>(pages: &Pages, browser: &Browser, page: &'a ConsentPage) -> Response {
     let name_or = |name: &str, other: &str| {
         let name = shown(name, NAME);
         if name.is_empty() { shown(other, NAME) } else { name }
     };
-    let line = |scope: &'_ crate::domain::resource_server::Scope| Line {
-        name: "",
-        text: name_or(&shown(&scope.description, DESCRIPTION), &scope.name),
-        high: scope.risk == "High",
+    let line = |scope: &'a Scope| {
+        let text = shown(&scope.description, DESCRIPTION);
+        Line {
+            name: &scope.name,
+            text: if text.is_empty() { scope.name.clone() } else { text },
+            high: scope.risk == "High",
+        }
     };
-    let scopes = page.scopes.iter().map(|scope| Line { name: &scope.name, ..line(scope) }).collect();
+    let scopes = page.scopes.iter().map(line).collect();
     let client_host = (page.origin == Origin::Document).then(|| redirect::shown(&page.client_id).to_owned());
     let template = Consent {
         shell: pages.shell(browser),

@@ -91,6 +91,7 @@ impl Rights {
             redirect_host: redirect::shown(redirect_uri).to_owned(),
             redirect_uri: redirect_uri.clone(),
             only_loopback: entry.client.redirect_uris.iter().all(|uri| redirect::is_loopback(uri)),
+            from_elsewhere: false,
             resource_name: policy.display_name.clone(),
             resource_uri: policy.resource_uri.clone(),
             scopes: policy.scopes.iter().filter(granted).cloned().collect(),

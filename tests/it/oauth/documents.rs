@@ -9,7 +9,9 @@ use holdfast::domain::policy::Policy;
 use holdfast::oauth::{DocumentOptions, Domains, DynamicParts, Error, Verdict};
 use serde_json::{Value, json};
 
+use super::authorize::stage::{self, ADA, PASSWORD, asks_consent, asks_password, code};
 use super::harness::{Server, Setup};
+use crate::support::browser::Browser;
 use crate::support::elsewhere::{Elsewhere, Names, Page};
 
 const SOMEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
@@ -314,6 +316,35 @@ async fn configuration_says_whose_documents_are_believed() {
     let world = World::start(|options| options.domains = warned).await;
     world.put("/c", json!({}));
     assert!(world.resolves(&world.id("/c")).await && world.server.server.is_from_elsewhere(&world.id("/c")));
+}
+
+/// S6, M-11, CI-15, CI-19: people see where an application comes from, and are asked again when it calls itself something
+/// else.
+#[tokio::test]
+async fn people_see_where_an_application_comes_from() {
+    let warned = Domains { others: Verdict::Warned, ..Domains::default() };
+    let world = World::start(|options| options.domains = warned).await;
+    let back = "https://app.example/cb";
+    world.put("/c", json!({"redirect_uris": [back]}));
+    world.server.put("rs_files", &stage::files(json!({}))).await;
+    world.server.store.refresh().await.unwrap();
+    stage::person(&world.server, ADA).await;
+    let browser = Browser::at(&world.server.public);
+    let asked = stage::request(&world.id("/c"), &[("redirect_uri", back), ("scope", "")]);
+    let page = browser.sign_in(&browser.open(&asked).await, ADA, PASSWORD).await;
+    let text = page.text();
+    for part in ["Allow A tool?", "Application at app.example", "You will be sent to app.example", "Nobody here knows"]
+    {
+        assert!(text.contains(part), "{part} is not in {text}");
+    }
+    code(&browser.decide(&page, "allow").await);
+    code(&browser.open(&asked).await);
+    world.put("/c", json!({"redirect_uris": [back], "client_name": "Your bank"}));
+    world.server.clock.advance(25 * 3600);
+    let page = browser.open(&asked).await;
+    assert!(asks_password(&page));
+    let page = browser.sign_in(&page, ADA, PASSWORD).await;
+    assert!(asks_consent(&page) && page.text().contains("Allow Your bank?"), "{}", page.text());
 }
 
 /// H-06 for documents: what is full makes room by ending who was never used; and the purge ends them in time.

@@ -142,7 +142,7 @@ impl Stage {
 }
 
 /// Somebody with an account; says the id.
-async fn person(server: &Server, email: &str) -> String {
+pub async fn person(server: &Server, email: &str) -> String {
     let new = NewAccount {
         email: Email::parse(email).unwrap(),
         name: "A Person".to_owned(),

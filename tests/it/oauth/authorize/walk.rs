@@ -4,7 +4,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::stage::{ADA, BOB, FILES, PASSWORD, Stage, asks_consent, asks_password, code, request, told};
-use crate::oauth::harness::{ISSUER, Setup};
+use crate::oauth::harness::{ISSUER, Setup, answer};
 use crate::oauth::token::claims;
 use crate::store::engine::Engine;
 
@@ -155,4 +155,24 @@ async fn nobody_is_asked_where_both_sides_say_so() {
     stage.server.store.refresh().await.unwrap();
     assert!(asks_consent(&browser.open(&request("quiet", &[])).await));
     told(&browser.open(&request("quiet", &[("prompt", "none")])).await, "consent_required");
+}
+
+/// M-18: clients that know no metadata find the endpoints at the origin, where the issuer has no path.
+#[tokio::test]
+async fn clients_without_metadata_find_their_way() {
+    let stage = Stage::set().await;
+    let browser = stage.signed_in(ADA).await;
+    let page = browser.open(&request("quiet", &[]).replace("/oauth/authorize", "/authorize")).await;
+    let form =
+        [("grant_type", "authorization_code"), ("client_id", "quiet"), ("code_verifier", super::stage::VERIFIER)];
+    let back = ("redirect_uri", "https://app.example.com/cb");
+    let code = code(&page);
+    let request = stage.server.http.post(format!("{}/token", stage.server.public));
+    let token = answer(request.form(&[&form[..], &[("code", &code), back]].concat())).await;
+    assert_eq!(token.status, 200, "{token:?}");
+    assert_eq!(stage.server.post("/register", None, "").await.error(), "invalid_client_metadata");
+    let below = Setup { issuer: "https://h.example/t1".to_owned(), ..Setup::default() }.start().await;
+    for path in ["/authorize", "/token", "/register"] {
+        assert_eq!(below.get(path).await.status, 404, "{path}");
+    }
 }
