@@ -13,7 +13,6 @@ use crate::domain::Observer;
 use crate::manifest::Trusted;
 use crate::oauth::{DocumentOptions, Domains, DynamicParts, Mode, RedirectPolicy, RegistrationOptions, Verdict};
 use crate::outbound::{self, Outbound};
-use crate::store::Idle;
 
 /// Until somebody switches it.
 pub const fn mode(mode: dcr::Mode) -> Mode {
@@ -37,10 +36,6 @@ pub fn parts(settings: &Settings, door: &Door, observer: Arc<dyn Observer>) -> R
             redirects: redirects.clone(),
             max_clients: dcr.max_clients,
             per_hour: dcr.registrations_per_hour,
-            idle: Idle {
-                never_used: SignedDuration::from_hours(dcr.unused_hours),
-                last_used: SignedDuration::from_hours(24 * dcr.idle_days),
-            },
         },
         documents: DocumentOptions {
             enabled: cimd.enabled,

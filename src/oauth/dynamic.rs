@@ -16,7 +16,7 @@ use crate::domain::actor::Actor;
 use crate::domain::client::Origin;
 use crate::domain::observer::{Observer, Unobserved};
 use crate::outbound::Outbound;
-use crate::store::{self, Dynamic, Idle, Store};
+use crate::store::{self, Dynamic, Store};
 
 /// How strangers are dealt with.
 pub struct DynamicParts {
@@ -40,10 +40,6 @@ impl Default for DynamicParts {
                 redirects: redirects.clone(),
                 max_clients: 10_000,
                 per_hour: 60,
-                idle: Idle {
-                    never_used: SignedDuration::from_hours(24),
-                    last_used: SignedDuration::from_hours(24 * 90),
-                },
             },
             documents: DocumentOptions {
                 enabled: true,

@@ -23,7 +23,7 @@ use crate::domain::handle::Handle;
 use crate::domain::owner::Kind as Entity;
 use crate::domain::secret::SecretText;
 use crate::domain::spec::Spec;
-use crate::store::{self, Dynamic, Idle, Registration, Revoke, RevokeCause, Store};
+use crate::store::{self, Dynamic, Registration, Revoke, RevokeCause, Store};
 
 /// How registration behaves.
 #[derive(Debug, Clone)]
@@ -35,8 +35,6 @@ pub struct RegistrationOptions {
     pub max_clients: i64,
     /// From one source address.
     pub per_hour: u32,
-    /// When unused clients end.
-    pub idle: Idle,
 }
 
 /// Why nothing was registered.
@@ -197,18 +195,6 @@ impl AuthorizationServer {
         tell("registration_access_token", json!(token.expose()));
         tell("registration_client_uri", json!(format!("{}{}/{id}", self.inner.issuer, path::REGISTER)));
         body
-    }
-
-    /// Ends clients that nobody applied and nobody uses; how many. For the leader (purge target `unused-clients`).
-    ///
-    /// # Errors
-    /// When the database is away, or another leads.
-    pub async fn purge_unused_clients(&self, limit: i64) -> Result<u64, Error> {
-        let now = self.inner.clock.now();
-        let mut tx = self.inner.store.write(&Actor::recorded("purge")).await?;
-        let ended = tx.purge_unused_clients(self.inner.dynamic.registration.idle, now, limit).await?;
-        tx.commit().await?;
-        Ok(ended)
     }
 }
 

@@ -10,7 +10,7 @@ use holdfast::oauth::{DocumentOptions, Domains, DynamicParts, Error, Verdict};
 use serde_json::{Value, json};
 
 use super::authorize::stage::{self, ADA, PASSWORD, asks_consent, asks_password, code};
-use super::harness::{Server, Setup};
+use super::harness::{Server, Setup, purge};
 use crate::support::browser::Browser;
 use crate::support::elsewhere::{Elsewhere, Names, Page};
 
@@ -359,7 +359,7 @@ async fn documents_do_not_pile_up() {
     world.server.store.refresh().await.unwrap();
     assert_eq!(world.documents(), 2);
     world.server.clock.advance(25 * 3600);
-    assert_eq!(world.server.server.purge_unused_clients(10).await.unwrap(), 2);
+    assert_eq!(purge(&world.server).await, 2);
     world.server.store.refresh().await.unwrap();
     assert_eq!(world.documents(), 0);
 }

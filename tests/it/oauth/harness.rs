@@ -8,6 +8,7 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use holdfast::domain::clock::EntropyUnavailable;
 use holdfast::domain::credential::CredentialState;
 use holdfast::domain::outcome::{ObjectStatus, StatusBoard};
+use holdfast::domain::purge::{Keep, PurgeTarget};
 use holdfast::domain::{Actor, Clock, Credential, Entropy, Epoch, Kind, OwnerKey, SecretText, Spec};
 use holdfast::http::{Health, MetricsPage, Sources, admin, public, serve};
 use holdfast::identity::{self, Identity, Rules};
@@ -343,6 +344,13 @@ pub async fn seed(store: &Store) {
         tx.put_api_key(&key, &SecretText::new(secret(name)).hash()).await.unwrap();
     }
     tx.commit().await.unwrap();
+}
+
+/// One batch of the purge target `unused-clients`, as the leader runs it.
+pub async fn purge(server: &Server) -> u64 {
+    let days = |days: i64| SignedDuration::from_hours(24 * days);
+    let keep = Keep { issuance: days(90), audit: None, never_used: days(1), last_used: days(90), change_log: days(30) };
+    server.store.purge(PurgeTarget::UnusedClients, (&keep, server.clock.now()), None).await.unwrap()
 }
 
 /// An answer, taken apart.

@@ -8,7 +8,7 @@ use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::harness::{Answer, Server, Setup, answer, secret, server};
+use super::harness::{Answer, Server, Setup, answer, purge, secret, server};
 
 const REGISTER: &str = "/oauth/register";
 
@@ -410,13 +410,13 @@ async fn a_client_that_nobody_uses_ends() {
     let (used, unused) = (id(server.register(&native()).await), id(server.register(&native()).await));
     use_client(&server, &used).await;
     server.clock.advance(24 * 3600 - 1);
-    assert_eq!(server.server.purge_unused_clients(100).await.unwrap(), 0);
+    assert_eq!(purge(&server).await, 0);
     server.clock.advance(2);
-    assert_eq!(server.server.purge_unused_clients(100).await.unwrap(), 1);
+    assert_eq!(purge(&server).await, 1);
     server.store.refresh().await.unwrap();
     let snapshot = server.store.snapshot();
     assert!(snapshot.client(&used).is_some() && snapshot.client(&unused).is_none());
     assert!(snapshot.client("reporter").is_some(), "what is managed never ends so");
     server.clock.advance(90 * 86_400);
-    assert_eq!(server.server.purge_unused_clients(100).await.unwrap(), 1);
+    assert_eq!(purge(&server).await, 1);
 }
