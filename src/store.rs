@@ -250,7 +250,8 @@ impl Store {
         let cell = self.inner.rereads().entry(key.clone()).or_default().clone();
         // forgotten also when the caller stops waiting, which a stranger can do as often as he likes
         let _reading = Reading { inner: &self.inner, key, cell: &cell };
-        cell.get_or_try_init(|| self.load_one(kind, id)).await.map(drop)
+        // rare, and large: in a box, or every request would be as large
+        cell.get_or_try_init(|| Box::pin(self.load_one(kind, id))).await.map(drop)
     }
 
     /// Word of every change. A receiver that lags must treat everything as changed.
