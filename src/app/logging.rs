@@ -1,5 +1,7 @@
 //! The log on standard error: JSON for programs, text on a terminal.
 
+mod json;
+
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
@@ -19,7 +21,7 @@ pub fn start(logging: &Logging) {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // only a first subscriber is installed; tests that run the program in process may have one
     let _started = if json {
-        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init().is_ok()
+        builder.event_format(json::Json).try_init().is_ok()
     } else {
         builder.with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init().is_ok()
     };
