@@ -74,16 +74,21 @@ impl AuthorizationServer {
             (Grant::RefreshToken, Some(Refusal::UnknownClient)) => Error::of(Refusal::GrantRevoked, id),
             _ => error,
         })?;
+        // in boxes but for the first, which would carry the size of all the others
         let issued = match grant {
             Grant::ClientCredentials => {
                 client_credentials::issue(self, presented, authenticated, (request, proved)).await?
             }
             Grant::AuthorizationCode => {
-                authorization_code::redeem(self, presented, authenticated, (request, proved)).await?
+                Box::pin(authorization_code::redeem(self, presented, authenticated, (request, proved))).await?
             }
-            Grant::DeviceCode => device::redeem(self, presented, authenticated, (request, proved)).await?,
-            Grant::TokenExchange => token_exchange::exchange(self, presented, authenticated, (request, proved)).await?,
-            Grant::RefreshToken => refresh::refresh(self, presented, authenticated, (request, proved)).await?,
+            Grant::DeviceCode => Box::pin(device::redeem(self, presented, authenticated, (request, proved))).await?,
+            Grant::TokenExchange => {
+                Box::pin(token_exchange::exchange(self, presented, authenticated, (request, proved))).await?
+            }
+            Grant::RefreshToken => {
+                Box::pin(refresh::refresh(self, presented, authenticated, (request, proved))).await?
+            }
         };
         self.note_use(&issued.client_id).await;
         Ok(issued)
