@@ -39,7 +39,7 @@ impl Database {
     /// somebody else wrote, whatever the timeout.
     pub async fn write(&self) -> Result<Tx, Error> {
         let connection = match &self.engine {
-            Engine::Sqlite(pools) => Connection::Sqlite(timely(pools.write.begin_with("BEGIN IMMEDIATE")).await?),
+            Engine::Sqlite(pools) => Connection::Sqlite(timely(pools.begin()).await?),
             Engine::Postgres(pool) => Connection::Postgres(timely(pool.begin()).await?),
         };
         Ok(Tx { connection, observer: self.observer.clone(), named: None, audited: Vec::new() })

@@ -15,13 +15,12 @@ use crate::domain::secret::SecretHash;
 use super::Error;
 use super::database::{Database, Engine};
 use super::postgres::Locked;
+use super::sqlite::Turn;
 use super::time::micros;
 use super::tx::{Connection, Tx, on};
 
 /// At most so many tokens a commit.
 const BATCH: usize = 256;
-/// A request waits no longer for its commit.
-pub(super) const WAIT: Duration = Duration::from_secs(10);
 /// A batch is tried again for so long; one attempt alone may take 5 s.
 const PATIENCE: Duration = Duration::from_secs(4);
 /// So many statements at once may wait for changes under way, each with a connection of its own.
@@ -74,6 +73,24 @@ pub enum IssueOutcome {
 }
 
 use IssueOutcome::Recorded;
+
+/// Which tokens of a batch a statement has recorded.
+pub(super) enum Inserted {
+    All,
+    /// Those with these jtis.
+    These(HashSet<Vec<u8>>),
+}
+
+impl Inserted {
+    fn outcome(&self, waiting: &Waiting) -> IssueOutcome {
+        match self {
+            Self::These(recorded) if !recorded.contains(waiting.issuance.jti.as_bytes().as_slice()) => {
+                IssueOutcome::Stale
+            }
+            _ => Recorded,
+        }
+    }
+}
 
 macro_rules! issue_one {
     ($lock:literal) => {
@@ -142,12 +159,16 @@ pub(super) async fn run(database: Database, mut queue: mpsc::Receiver<Waiting>) 
     let mut stamped = HashMap::new();
     let slow = Arc::new(Semaphore::new(SLOW));
     let mut batch = Vec::with_capacity(BATCH);
+    let mut turn = Turn::default();
     while queue.recv_many(&mut batch, BATCH).await > 0 {
         // whoever stopped waiting was told so, and is issued nothing
         batch.retain(|waiting: &Waiting| !waiting.answer.is_closed());
         let used = uses(&batch, &mut stamped);
         let started = Instant::now();
-        let ok = answer(&database, &slow, std::mem::take(&mut batch)).await;
+        let ok = answer(&database, &slow, &mut turn, std::mem::take(&mut batch)).await;
+        if queue.is_empty() || !used.is_empty() {
+            turn.end();
+        }
         database.observer.database(DatabaseOperation::Issue, started.elapsed(), ok);
         if let Err(error) = stamp(&database, &used).await {
             tracing::debug!(%error, "when credentials were last used was not kept");
@@ -157,15 +178,15 @@ pub(super) async fn run(database: Database, mut queue: mpsc::Receiver<Waiting>) 
 }
 
 /// Inserts the batch and answers each request; true when the database did its part.
-async fn answer(database: &Database, slow: &Arc<Semaphore>, batch: Vec<Waiting>) -> bool {
+async fn answer(database: &Database, slow: &Arc<Semaphore>, turn: &mut Turn, batch: Vec<Waiting>) -> bool {
     let mut left = Vec::new();
-    let mut reply = |waiting: Waiting, recorded: &HashSet<Vec<u8>>| match outcome(recorded, &waiting) {
+    let mut reply = |waiting: Waiting, inserted: &Inserted| match inserted.outcome(&waiting) {
         Recorded => drop(waiting.answer.send(Ok(Recorded))),
         IssueOutcome::Stale => left.push(waiting),
     };
     let rows: Vec<&Waiting> = batch.iter().collect();
-    match insert_patiently(database, &rows, Locked::Skip).await {
-        Ok(recorded) => batch.into_iter().for_each(|waiting| reply(waiting, &recorded)),
+    match insert_patiently(database, turn, &rows, Locked::Skip).await {
+        Ok(inserted) => batch.into_iter().for_each(|waiting| reply(waiting, &inserted)),
         Err(error) if error.is_unavailable() => {
             for waiting in batch {
                 let _ = waiting.answer.send(Err(Error::unavailable(&describe(&error))));
@@ -175,8 +196,8 @@ async fn answer(database: &Database, slow: &Arc<Semaphore>, batch: Vec<Waiting>)
         // one row spoiled the statement: the others are none the worse for it
         Err(_) => {
             for waiting in batch {
-                match insert(database, &[&waiting], Locked::Skip).await {
-                    Ok(recorded) => reply(waiting, &recorded),
+                match insert(database, turn, &[&waiting], Locked::Skip).await {
+                    Ok(inserted) => reply(waiting, &inserted),
                     Err(error) => drop(waiting.answer.send(Err(error))),
                 }
             }
@@ -198,10 +219,10 @@ async fn settle(database: Database, slow: Arc<Semaphore>, mut left: Vec<Waiting>
     let Ok(_permit) = slow.acquire().await else { return };
     left.retain(|waiting| !waiting.answer.is_closed());
     let rows: Vec<&Waiting> = left.iter().collect();
-    let inserted = insert_patiently(&database, &rows, Locked::Wait).await;
+    let inserted = insert_patiently(&database, &mut Turn::default(), &rows, Locked::Wait).await;
     for waiting in left {
         let result = match &inserted {
-            Ok(recorded) => Ok(outcome(recorded, &waiting)),
+            Ok(inserted) => Ok(inserted.outcome(&waiting)),
             Err(error) => Err(Error::unavailable(&describe(error))),
         };
         let _ = waiting.answer.send(result);
@@ -210,10 +231,15 @@ async fn settle(database: Database, slow: Arc<Semaphore>, mut left: Vec<Waiting>
 
 /// Tries again while the database is away for a moment only. What an attempt whose answer was lost has committed is
 /// not inserted twice, and so ends as Stale.
-async fn insert_patiently(database: &Database, batch: &[&Waiting], locked: Locked) -> Result<HashSet<Vec<u8>>, Error> {
+async fn insert_patiently(
+    database: &Database,
+    turn: &mut Turn,
+    batch: &[&Waiting],
+    locked: Locked,
+) -> Result<Inserted, Error> {
     let started = Instant::now();
     loop {
-        match insert(database, batch, locked).await {
+        match insert(database, turn, batch, locked).await {
             Err(error) if error.is_unavailable() && started.elapsed() < PATIENCE => {
                 tokio::time::sleep(PAUSE).await;
             }
@@ -230,21 +256,13 @@ fn describe(error: &Error) -> String {
     }
 }
 
-async fn insert(database: &Database, batch: &[&Waiting], locked: Locked) -> Result<HashSet<Vec<u8>>, Error> {
+async fn insert(database: &Database, turn: &mut Turn, batch: &[&Waiting], locked: Locked) -> Result<Inserted, Error> {
     if batch.is_empty() {
-        return Ok(HashSet::new());
+        return Ok(Inserted::All);
     }
-    let recorded = match &database.engine {
-        Engine::Sqlite(pools) => super::sqlite::issue(pools, batch).await,
+    match &database.engine {
+        Engine::Sqlite(pools) => super::sqlite::issue(pools, turn, batch).await,
         Engine::Postgres(pool) => super::postgres::issue(pool, batch, locked).await,
-    };
-    Ok(recorded?.into_iter().collect())
-}
-
-fn outcome(recorded: &HashSet<Vec<u8>>, waiting: &Waiting) -> IssueOutcome {
-    match recorded.contains(waiting.issuance.jti.as_bytes().as_slice()) {
-        true => IssueOutcome::Recorded,
-        false => IssueOutcome::Stale,
     }
 }
 

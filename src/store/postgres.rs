@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, PgPool};
 use crate::domain::owner::Kind;
 
 use super::Error;
-use super::issue::Waiting;
+use super::issue::{Inserted, Waiting};
 use super::tx::timely;
 
 /// How long a caller waits for a connection.
@@ -128,15 +128,16 @@ pub(super) enum Locked {
 
 /// One statement, one commit: inserts the tokens whose client and resource server have not moved. The row locks make
 /// a change of either wait until its cascade can see the token.
-pub(super) async fn issue(pool: &PgPool, batch: &[&Waiting], locked: Locked) -> Result<Vec<Vec<u8>>, Error> {
+pub(super) async fn issue(pool: &PgPool, batch: &[&Waiting], locked: Locked) -> Result<Inserted, Error> {
     if locked == Locked::Skip {
-        return Ok(timely(insert(ISSUE_SKIPPING, batch).fetch_all(pool)).await?);
+        let inserted = timely(insert(ISSUE_SKIPPING, batch).fetch_all(pool)).await?;
+        return Ok(Inserted::These(inserted.into_iter().collect()));
     }
     let mut transaction = timely(pool.begin()).await?;
     sqlx::query("SELECT set_config('lock_timeout', '8s', true)").execute(&mut *transaction).await?;
     let inserted = timely(insert(ISSUE_WAITING, batch).fetch_all(&mut *transaction)).await?;
     timely(transaction.commit()).await?;
-    Ok(inserted)
+    Ok(Inserted::These(inserted.into_iter().collect()))
 }
 
 macro_rules! issue {

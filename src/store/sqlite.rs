@@ -1,16 +1,18 @@
-//! SQLite's own ways: one writer, an operating-system lock, `tx_actor`, `data_version`, a batch as VALUES.
+//! SQLite's own ways: one writer, an operating-system lock, `tx_actor`, `data_version`.
+
+mod issue;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions, SqlSafeStr, SqlStr, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
+pub(super) use self::issue::{Turn, issue};
 use super::Error;
-use super::issue::Waiting;
 
 /// How long a writer waits for a writer in another process.
 const BUSY: Duration = Duration::from_secs(5);
@@ -19,12 +21,25 @@ const BUSY: Duration = Duration::from_secs(5);
 const ACQUIRE: Duration = Duration::from_secs(10);
 
 /// A database file: one connection that writes, some that read.
-#[derive(Clone)]
 pub(super) struct Pools {
     pub read: SqlitePool,
     pub write: SqlitePool,
     pub path: PathBuf,
     options: SqliteConnectOptions,
+    /// Whoever waits for the writer holds a copy.
+    wanted: Arc<()>,
+}
+
+impl Pools {
+    /// A transaction that writes; issuance makes way for it.
+    pub async fn begin(&self) -> sqlx::Result<Transaction<'static, Sqlite>> {
+        let _wanted = Arc::clone(&self.wanted);
+        self.write.begin_with("BEGIN IMMEDIATE").await
+    }
+
+    fn is_wanted(&self) -> bool {
+        Arc::strong_count(&self.wanted) > 1
+    }
 }
 
 /// The path in `sqlite:///path`, `sqlite://path` or `sqlite:path`.
@@ -67,7 +82,7 @@ pub(super) async fn open(path: PathBuf) -> Result<Pools, Error> {
     let write = pool().max_connections(1).min_connections(1).connect_with(options.clone()).await.map_err(opened)?;
     let reader = options.clone().read_only(true);
     let read = pool().max_connections(4).connect_with(reader.clone()).await.map_err(opened)?;
-    Ok(Pools { read, write, path: path.clone(), options: reader })
+    Ok(Pools { read, write, path: path.clone(), options: reader, wanted: Arc::default() })
 }
 
 /// Holds the file for this process alone until the handle is dropped, also by SIGKILL.
@@ -170,55 +185,4 @@ impl Watcher {
     async fn read(&mut self) -> Result<i64, Error> {
         Ok(sqlx::query_scalar("PRAGMA data_version").fetch_one(&mut self.connection).await?)
     }
-}
-
-/// One statement, one commit: inserts the tokens whose client and resource server have not moved.
-pub(super) async fn issue(pools: &Pools, batch: &[&Waiting]) -> Result<Vec<Vec<u8>>, Error> {
-    // sizes repeat, so that their statements are prepared once; what is missing is NULL and matches nothing
-    let rows = batch.len().next_power_of_two();
-    let mut query = sqlx::query_scalar::<_, Vec<u8>>(statement(rows));
-    for waiting in batch {
-        let i = &waiting.issuance;
-        query = query
-            .bind(i.jti.as_bytes().as_slice())
-            .bind(i.handle.as_ref().map(|handle| handle.as_bytes().to_vec()))
-            .bind(&i.client_id)
-            .bind(&i.resource_server_id)
-            .bind(&i.subject)
-            .bind(&i.scope)
-            .bind(i.issued_at.as_microsecond())
-            .bind(i.expires_at.as_microsecond())
-            .bind(i.client_revision)
-            .bind(i.resource_server_revision);
-    }
-    for _ in 0..(rows - batch.len()) * COLUMNS {
-        query = query.bind(None::<i64>);
-    }
-    Ok(query.fetch_all(&pools.write).await?)
-}
-
-const COLUMNS: usize = 10;
-
-fn statement(rows: usize) -> SqlStr {
-    static KNOWN: [OnceLock<SqlStr>; 9] = [const { OnceLock::new() }; 9];
-    let size = rows.trailing_zeros() as usize;
-    KNOWN.get(size).map_or_else(|| written(rows), |known| known.get_or_init(|| written(rows)).clone())
-}
-
-fn written(rows: usize) -> SqlStr {
-    let row = |row: usize| {
-        let places: Vec<String> = (1..=COLUMNS).map(|column| format!("${}", row * COLUMNS + column)).collect();
-        format!("({})", places.join(", "))
-    };
-    let values: Vec<String> = (0..rows).map(row).collect();
-    AssertSqlSafe(format!(
-        "INSERT INTO access_token
-            (jti, handle, client_id, resource_server_id, subject, scope, issued_at, expires_at)
-        SELECT column1, column2, column3, column4, column5, column6, column7, column8 FROM (VALUES {})
-        WHERE EXISTS (SELECT 1 FROM client WHERE id = column3 AND revision = column9)
-            AND EXISTS (SELECT 1 FROM resource_server WHERE id = column4 AND revision = column10)
-        ON CONFLICT (jti) DO NOTHING RETURNING jti",
-        values.join(", ")
-    ))
-    .into_sql_str()
 }
