@@ -2,17 +2,20 @@
 //! in its own process under the same load. CPU is the process's own accounting. Run by `bench/run`; prints one table.
 
 mod floor;
+mod flows;
 mod load;
 mod process;
 
 use std::error::Error;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use flows::Flow;
 use load::{Load, Measured};
 use process::Server;
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Rounds alternate, so that a noisy neighbour hits both.
 const ROUNDS: usize = 5;
@@ -34,6 +37,30 @@ spec:
   resourceURI: https://bench.example.com/mcp
   lifecycle: Live
   scopes: [{name: invoices.read, description: Read invoices}, {name: invoices.write, description: Change invoices}]
+  roles: [{name: reader, scopes: [invoices.read]}]
+  accessPolicy: {defaultRole: reader}
+  accessToken: {senderConstraint: DPoPOptional}
+  consent: ImplicitAllowed
+---
+apiVersion: holdfast.dev/v1alpha1
+kind: OAuthClient
+metadata: {name: workload}
+spec:
+  clientID: workload
+  grantTypes: [client_credentials]
+  authentication: {method: PrivateKeyJWT, jwks: JWKS}
+  resources: [{name: bench, resourceServerRef: {name: bench}, scopes: [invoices.read]}]
+---
+apiVersion: holdfast.dev/v1alpha1
+kind: OAuthClient
+metadata: {name: person}
+spec:
+  clientID: person
+  grantTypes: [authorization_code, refresh_token]
+  redirectURIs: ["http://127.0.0.1/callback"]
+  authentication: {method: None}
+  consent: Implicit
+  resources: [{name: bench, resourceServerRef: {name: bench}, scopes: [invoices.read]}]
 ---
 apiVersion: holdfast.dev/v1alpha1
 kind: OAuthClient
@@ -60,7 +87,9 @@ async fn compare(program: &str) -> Result<()> {
     let own = std::env::current_exe()?;
     let floor = Server::start(&own, &["floor"], "/token").await?;
     let directory = tempfile::tempdir()?;
-    std::fs::write(directory.path().join("policy.yaml"), POLICY)?;
+    let key = Arc::new(flows::Key::generate()?);
+    let jwks = serde_json::json!({"keys": [key.jwk()]}).to_string();
+    std::fs::write(directory.path().join("policy.yaml"), POLICY.replace("JWKS", &jwks))?;
     let policy = directory.path().display().to_string();
     let product = Server::start(Path::new(program), &["serve", "--policy-dir", &policy], "/oauth/token").await?;
     let idle = product.resident()?;
@@ -87,6 +116,23 @@ async fn compare(program: &str) -> Result<()> {
     );
     println!("| resident memory idle, MiB | | {idle:.1} |");
     println!("| resident memory after the load, MiB | {:.1} | {:.1} |", floor.resident()?, product.resident()?);
+    rest(&product, median(&floors, |m| m.cpu), &key).await
+}
+
+/// The other flows of the product, each beside what one token costs the floor.
+async fn rest(product: &Server, floor: f64, key: &Arc<flows::Key>) -> Result<()> {
+    let made = ["admin", "user", "create", "--name", "Bench", "--role", "user"];
+    product.run(&[&made[..], &["--email", flows::EMAIL, "--password", flows::PASSWORD]].concat())?;
+    let cookie = flows::sign_in(product).await?;
+    println!("\n| flow | CPU of the product, µs | floors |\n|---|---|---|");
+    for (flow, name) in Flow::ALL {
+        let mut rounds = Vec::new();
+        for _ in 0..3 {
+            rounds.push(flows::measure(product, flow, &cookie, key).await?);
+        }
+        rounds.sort_by(f64::total_cmp);
+        println!("| {name} | {:.1} | {:.2} |", rounds[1], rounds[1] / floor);
+    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! A server as a process of its own, and what the kernel says of it.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,8 @@ pub struct Server {
     pub path: &'static str,
     /// From its start to the first time that it said it was ready.
     pub start: Duration,
+    program: PathBuf,
+    environment: Vec<(&'static str, String)>,
     _folder: tempfile::TempDir,
 }
 
@@ -35,22 +37,23 @@ impl Server {
         let folder = tempfile::tempdir()?;
         let (address, admin) = (free_address()?, free_address()?);
         let began = Instant::now();
-        let process = Command::new(program)
-            .args(arguments)
-            .env("HOLDFAST_SERVER__PUBLIC__LISTEN", address.to_string())
-            .env("HOLDFAST_SERVER__ADMIN__LISTEN", admin.to_string())
-            .env("HOLDFAST_DATABASE__URL", format!("sqlite://{}/bench.db", folder.path().display()))
-            .env("HOLDFAST_KEYS__MASTER_KEY_FILE", folder.path().join("master.key"))
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        let environment = vec![
+            ("HOLDFAST_SERVER__PUBLIC__LISTEN", address.to_string()),
+            ("HOLDFAST_SERVER__ADMIN__LISTEN", admin.to_string()),
+            ("HOLDFAST_DATABASE__URL", format!("sqlite://{}", at("bench.db"))),
+            ("HOLDFAST_KEYS__MASTER_KEY_FILE", at("master.key")),
             // counted as ever, and never reached
-            .env("HOLDFAST_RATE_LIMITS__TOKEN_PER_MINUTE", "100000000")
-            .env("XDG_DATA_HOME", folder.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut server = Self { process, address, path, start: Duration::ZERO, _folder: folder };
+            ("HOLDFAST_RATE_LIMITS__TOKEN_PER_MINUTE", "100000000".to_owned()),
+            ("XDG_DATA_HOME", at("")),
+        ];
+        let mut command = Command::new(program);
+        command.args(arguments).envs(environment.clone()).stdout(Stdio::null()).stderr(Stdio::null());
+        let (process, program) = (command.spawn()?, program.to_owned());
+        let mut server = Self { process, address, path, start: Duration::ZERO, program, environment, _folder: folder };
         while !server.is_ready().await {
             if began.elapsed() > Duration::from_secs(60) {
-                return Err(format!("{} did not become ready in a minute", program.display()).into());
+                return Err(format!("{} did not become ready in a minute", server.program.display()).into());
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -58,6 +61,12 @@ impl Server {
         // the policy is read from its folder and applied meanwhile
         tokio::time::sleep(Duration::from_secs(5)).await;
         Ok(server)
+    }
+
+    /// Runs a command of the same program on the same database to its end.
+    pub fn run(&self, arguments: &[&str]) -> Result<()> {
+        let output = Command::new(&self.program).args(arguments).envs(self.environment.clone()).output()?;
+        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into()) }
     }
 
     async fn is_ready(&self) -> bool {

@@ -15,6 +15,7 @@ mod identity;
 mod jobs;
 mod oauth;
 mod outbound;
+mod peers;
 mod provision;
 mod seal;
 mod store;

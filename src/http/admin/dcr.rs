@@ -54,14 +54,10 @@ pub async fn put(
             return forbidden.into_response();
         }
     };
-    let asked = json_of::<Setting>(request).await;
-    let mode = asked.and_then(|setting| {
-        let bad = || bad("mode: expected open, approved_redirects or admin_only");
-        Mode::parse(&setting.mode).ok_or_else(bad)
-    });
-    let mode = match mode {
-        Ok(mode) => mode,
-        Err(response) => {
+    let mode = match json_of::<Setting>(request).await.map(|setting| Mode::parse(&setting.mode)) {
+        Ok(Some(mode)) => mode,
+        other => {
+            let response = other.err().unwrap_or_else(|| bad("mode: expected open, approved_redirects or admin_only"));
             metrics.admin_operation(Entity::Dcr, Operation::Update, Outcome::Invalid);
             return response;
         }
@@ -87,6 +83,12 @@ struct Wanted {
     expires_in: i64,
 }
 
+impl Wanted {
+    fn is_sensible(&self) -> bool {
+        (1..=10_000).contains(&self.uses) && (60..=31_536_000).contains(&self.expires_in)
+    }
+}
+
 impl Default for Wanted {
     fn default() -> Self {
         Self { uses: 1, expires_in: 86_400 }
@@ -107,13 +109,11 @@ pub async fn invite(
             return forbidden.into_response();
         }
     };
-    let asked = json_of::<Wanted>(request).await.and_then(|wanted| {
-        let good = (1..=10_000).contains(&wanted.uses) && (60..=31_536_000).contains(&wanted.expires_in);
-        if good { Ok(wanted) } else { Err(bad("uses: expected 1 to 10000; expires_in: 60 to 31536000 seconds")) }
-    });
-    let wanted = match asked {
-        Ok(wanted) => wanted,
-        Err(response) => {
+    let wanted = match json_of::<Wanted>(request).await {
+        Ok(wanted) if wanted.is_sensible() => wanted,
+        other => {
+            let bad = || bad("uses: expected 1 to 10000; expires_in: 60 to 31536000 seconds");
+            let response = other.err().unwrap_or_else(bad);
             metrics.admin_operation(Entity::Dcr, Operation::Create, Outcome::Invalid);
             return response;
         }

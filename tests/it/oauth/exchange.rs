@@ -151,7 +151,8 @@ async fn what_is_not_allowed_is_not_exchanged() {
     let long = "A".repeat(17 * 1024);
     let before = rows(&server).await;
     let id_token = "urn:ietf:params:oauth:token-type:id_token";
-    let table: Vec<(&str, &str, &str, Vec<(&str, &str)>, &str)> = vec![
+    type Row<'a> = (&'a str, &'a str, &'a str, Vec<(&'a str, &'a str)>, &'a str);
+    let table: Vec<Row<'_>> = vec![
         ("another's client", "outsider", users, vec![], "invalid_request"),
         ("not let in", "outsider", &another, vec![("resource", LEDGER)], "invalid_request"),
         ("not registered for it", "reporter", users, vec![], "unauthorized_client"),
