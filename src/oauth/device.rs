@@ -82,6 +82,9 @@ impl AuthorizationServer {
     /// A refusal, or a database that is away.
     pub async fn device_authorization(&self, asked: &Asked<DeviceRequest>) -> Result<DeviceAuthorization, Error> {
         let presented = asked.credentials.as_ref().map_err(|reason| *reason)?;
+        if let Some(id) = presented.document() {
+            self.resolve_client(id, asked.source).await?;
+        }
         let authenticated = self.authenticate(presented, Door::Clients, asked.source).await?;
         self.count(ClientEndpoint::Device, &authenticated, asked.source)?;
         let Caller::Client(client) = &authenticated.caller else { return Err(Refusal::InvalidClient.into()) };

@@ -1,6 +1,7 @@
 //! The authorization endpoint, with a browser.
 
 mod chromium;
+mod documents;
 mod pushed;
 mod refusals;
 pub mod stage;
