@@ -9,8 +9,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::{installed, mcp};
+use crate::support::browser::Browser;
 use crate::support::server::{Home, Server};
-use crate::support::visitor::Visitor;
 
 /// Nothing listens there: the visitor reads where the browser is sent.
 pub const REDIRECT: &str = "http://127.0.0.1:33418/callback";
@@ -78,35 +78,16 @@ pub async fn world() -> World {
 
 /// Opens the URL, signs in where that is asked, agrees, and tells where the browser is sent in the end.
 pub async fn authorize(server: &Server, url: &str) -> String {
-    let mut visitor = Visitor::new(&server.public(""));
+    let browser = Browser::at(&server.public(""));
     let url = url::Url::parse(url).unwrap();
-    let mut path = format!("{}?{}", url.path(), url.query().unwrap_or_default());
-    for _ in 0..8 {
-        let page = visitor.get(&path).await;
-        if page.status == 303 {
-            match page.location() {
-                back if back.starts_with('/') => path = back.to_owned(),
-                back => return back.to_owned(),
-            }
-            continue;
-        }
-        assert_eq!(page.status, 200, "{}", page.text);
-        let answer = if page.text.contains("name=\"password\"") {
-            let to = page.field("to");
-            visitor.submit(&page, "/login", &[("email", EMAIL), ("password", PASSWORD), ("to", &to)]).await
-        } else {
-            let action = page.text.split_once("method=\"post\" action=\"").expect("a form").1;
-            let action = action.split('"').next().unwrap_or_default().to_owned();
-            let shown = page.field("shown");
-            visitor.submit(&page, &action, &[("shown", &shown), ("decision", "allow")]).await
-        };
-        assert_eq!(answer.status, 303, "{}", answer.text);
-        match answer.location() {
-            back if back.starts_with('/') => path = back.to_owned(),
-            back => return back.to_owned(),
-        }
+    let mut page = browser.open(&format!("{}?{}", url.path(), url.query().unwrap_or_default())).await;
+    if page.html.contains("name=\"password\"") {
+        page = browser.sign_in(&page, EMAIL, PASSWORD).await;
     }
-    panic!("the browser is sent round and round, last to {path}");
+    if page.html.contains("value=\"allow\"") {
+        page = browser.decide(&page, "allow").await;
+    }
+    page.location().unwrap_or_else(|| panic!("not sent back: {}", page.html)).to_owned()
 }
 
 /// A driver that speaks lines of JSON.
