@@ -11,7 +11,7 @@ use crate::domain::observer::{ClientSource, Observer};
 use crate::http::extract::{media_type, read, source};
 use crate::http::observe::{Told, chain};
 use crate::http::respond;
-use crate::metrics::{Endpoint, Metrics};
+use crate::metrics::Metrics;
 use crate::oauth::{AuthorizationServer, Registered, RegistrationError};
 
 pub async fn post(
@@ -31,48 +31,33 @@ pub async fn post(
             response.extensions_mut().insert(Told::ClientRegistered { what, source: asked.source });
             response
         }
-        Err(error) => refused(error, &metrics),
+        Err(error) => refused(error),
     }
 }
 
-pub async fn get(
-    State(server): State<AuthorizationServer>,
-    State(metrics): State<Arc<Metrics>>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Response {
+pub async fn get(State(server): State<AuthorizationServer>, Path(id): Path<String>, request: Request) -> Response {
     let (bearer, source) = (bearer(request.headers()), source(request.extensions()));
-    told(server.registration(&id, bearer.as_deref(), source).await, &metrics)
+    told(server.registration(&id, bearer.as_deref(), source).await)
 }
 
-pub async fn put(
-    State(server): State<AuthorizationServer>,
-    State(metrics): State<Arc<Metrics>>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Response {
+pub async fn put(State(server): State<AuthorizationServer>, Path(id): Path<String>, request: Request) -> Response {
     match Asked::read(request).await {
         Ok(asked) => {
             let bearer = asked.bearer.as_deref();
-            told(server.update_registration(&id, bearer, &asked.body, asked.source).await, &metrics)
+            told(server.update_registration(&id, bearer, &asked.body, asked.source).await)
         }
         Err(response) => response,
     }
 }
 
-pub async fn delete(
-    State(server): State<AuthorizationServer>,
-    State(metrics): State<Arc<Metrics>>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Response {
+pub async fn delete(State(server): State<AuthorizationServer>, Path(id): Path<String>, request: Request) -> Response {
     let (bearer, source) = (bearer(request.headers()), source(request.extensions()));
     match server.end_registration(&id, bearer.as_deref(), source).await {
         Ok(()) => {
             let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
             (StatusCode::NO_CONTENT, no_store).into_response()
         }
-        Err(error) => refused(error, &metrics),
+        Err(error) => refused(error),
     }
 }
 
@@ -104,14 +89,14 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
     Some(token.map(|(_, token)| token.trim().to_owned()).unwrap_or_default())
 }
 
-fn told(answered: Result<Registered, RegistrationError>, metrics: &Metrics) -> Response {
+fn told(answered: Result<Registered, RegistrationError>) -> Response {
     match answered {
         Ok(registered) => respond::fresh(registered.body),
-        Err(error) => refused(error, metrics),
+        Err(error) => refused(error),
     }
 }
 
-fn refused(error: RegistrationError, metrics: &Metrics) -> Response {
+fn refused(error: RegistrationError) -> Response {
     match error {
         RegistrationError::Metadata(fault) => respond::error(StatusCode::BAD_REQUEST, fault.code(), &fault.to_string()),
         RegistrationError::NotAnObject => {
@@ -129,7 +114,6 @@ fn refused(error: RegistrationError, metrics: &Metrics) -> Response {
             response
         }
         RegistrationError::Limited { retry_after } => {
-            metrics.rate_limited(Endpoint::Register);
             let mut response = respond::limited(retry_after);
             response.extensions_mut().insert(Told::RateLimited { seconds: retry_after.as_secs() + 1 });
             response

@@ -13,7 +13,7 @@ fn read(kind: Kind, change: Value) -> Result<Metadata, Fault> {
 /// what moves or hides the text around a name does not become part of it.
 #[test]
 fn a_name_is_only_a_name() {
-    let long = "x".repeat(10_000);
+    let long = "x".repeat(2_000);
     let rows = [
         ("</title><script>alert(1)</script>", "</title><script>alert(1)</script>"),
         ("a\u{202e}b\u{2066}c\u{200b}d\u{feff}e", "abcde"),
