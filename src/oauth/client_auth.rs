@@ -72,7 +72,7 @@ impl AuthorizationServer {
         source: IpAddr,
     ) -> Result<Authenticated, Error> {
         if presented.way == Way::Assertion {
-            return self.authenticate_by_assertion(presented, source).await;
+            return Box::pin(self.authenticate_by_assertion(presented, source)).await;
         }
         let now = self.inner.clock.now();
         if let Ok(found) = examine(&self.inner.store.snapshot(), presented, door, now) {

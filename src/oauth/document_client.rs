@@ -163,7 +163,8 @@ impl AuthorizationServer {
             return Ok(());
         }
         self.judge_document(id)?;
-        let Some(document) = self.document(id).await? else { return Err(Error::of(Refusal::UnknownClient, id)) };
+        let found = Box::pin(self.document(id)).await?;
+        let Some(document) = found else { return Err(Error::of(Refusal::UnknownClient, id)) };
         let (now, last_good) = (self.inner.clock.now(), self.inner.dynamic.documents.options.last_good);
         if now < document.fresh_until {
             return Ok(());
@@ -179,7 +180,7 @@ impl AuthorizationServer {
             });
             return Ok(());
         }
-        self.refetch(id).await
+        Box::pin(self.refetch(id)).await
     }
 
     /// Refuses ids that are no such URL, and domains that are not believed, before anything is asked of anybody.

@@ -119,7 +119,7 @@ impl AuthorizationServer {
         };
         let now = self.inner.clock.now();
         if self.inner.dynamic.is_news(id, now)
-            && let Err(error) = note(&self.inner.store, kind, id, now).await
+            && let Err(error) = Box::pin(note(&self.inner.store, kind, id, now)).await
         {
             let error: &(dyn std::error::Error + 'static) = &error;
             tracing::warn!(event = "client_use_not_noted", client_id = id, error);
