@@ -165,7 +165,7 @@ pub(super) async fn run(database: Database, mut queue: mpsc::Receiver<Waiting>) 
         batch.retain(|waiting: &Waiting| !waiting.answer.is_closed());
         let used = uses(&batch, &mut stamped);
         let started = Instant::now();
-        let ok = answer(&database, &slow, &mut turn, std::mem::take(&mut batch)).await;
+        let ok = answer(&database, &slow, &mut turn, &mut batch).await;
         if queue.is_empty() || !used.is_empty() {
             turn.end();
         }
@@ -177,8 +177,9 @@ pub(super) async fn run(database: Database, mut queue: mpsc::Receiver<Waiting>) 
     }
 }
 
-/// Inserts the batch and answers each request; true when the database did its part.
-async fn answer(database: &Database, slow: &Arc<Semaphore>, turn: &mut Turn, batch: Vec<Waiting>) -> bool {
+/// Inserts the batch and answers each request; true when the database did its part. The batch is empty afterwards and
+/// keeps its room, which is much to ask for at every commit.
+async fn answer(database: &Database, slow: &Arc<Semaphore>, turn: &mut Turn, batch: &mut Vec<Waiting>) -> bool {
     let mut left = Vec::new();
     let mut reply = |waiting: Waiting, inserted: &Inserted| match inserted.outcome(&waiting) {
         Recorded => drop(waiting.answer.send(Ok(Recorded))),
@@ -186,16 +187,16 @@ async fn answer(database: &Database, slow: &Arc<Semaphore>, turn: &mut Turn, bat
     };
     let rows: Vec<&Waiting> = batch.iter().collect();
     match insert_patiently(database, turn, &rows, Locked::Skip).await {
-        Ok(inserted) => batch.into_iter().for_each(|waiting| reply(waiting, &inserted)),
+        Ok(inserted) => batch.drain(..).for_each(|waiting| reply(waiting, &inserted)),
         Err(error) if error.is_unavailable() => {
-            for waiting in batch {
+            for waiting in batch.drain(..) {
                 let _ = waiting.answer.send(Err(Error::unavailable(&describe(&error))));
             }
             return false;
         }
         // one row spoiled the statement: the others are none the worse for it
         Err(_) => {
-            for waiting in batch {
+            for waiting in batch.drain(..) {
                 match insert(database, turn, &[&waiting], Locked::Skip).await {
                     Ok(inserted) => reply(waiting, &inserted),
                     Err(error) => drop(waiting.answer.send(Err(error))),
