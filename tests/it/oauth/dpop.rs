@@ -7,7 +7,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::harness::{Answer, Server, Setup, client, credential, now, resource_server, secret, server};
-use super::person::{VERIFIER, authorized};
+use super::person::{CALLBACK, VERIFIER, authorized};
 use super::prover::{Prover, text, token_with};
 use crate::support::postgres;
 
@@ -338,4 +338,33 @@ async fn a_code_and_what_comes_of_it_stay_with_the_key() {
     assert_eq!(thief.error(), "invalid_grant");
     let alive = post(refresh(&second.json()), Some(key.proof(&server, json!({"nonce": nonce})))).await;
     assert_eq!(alive.status, 200, "who lacks the key ends nothing: {alive:?}");
+}
+
+/// P-11: the key that pushes a request is the one of `dpop_jkt`, if that is said, and its proof is used up.
+#[tokio::test]
+async fn a_pushed_request_is_bound_to_the_key_that_pushed_it() {
+    let server = server().await;
+    let (key, other) = (Prover::new(), Prover::new());
+    let push = |jkt: Option<String>, proof: String| {
+        let challenge = text([7; 32]);
+        let mut form = vec![
+            ("client_id", "app".to_owned()),
+            ("response_type", "code".to_owned()),
+            ("redirect_uri", CALLBACK.to_owned()),
+            ("code_challenge", challenge),
+            ("code_challenge_method", "S256".to_owned()),
+        ];
+        form.extend(jkt.map(|jkt| ("dpop_jkt", jkt)));
+        super::harness::answer(
+            server.http.post(format!("{}/oauth/par", server.public)).header("dpop", proof).form(&form),
+        )
+    };
+    let at = |key: &Prover, path: &str| key.proof(&server, json!({"htu": format!("https://auth.example.com{path}")}));
+    let proof = at(&key, "/oauth/par");
+    let pushed = push(Some(key.jkt()), proof.clone()).await;
+    assert_eq!(pushed.status, 201, "{pushed:?}");
+    assert_eq!(push(None, proof).await.error(), "invalid_dpop_proof", "twice");
+    assert_eq!(push(Some(other.jkt()), at(&key, "/oauth/par")).await.error(), "invalid_request");
+    assert_eq!(push(None, at(&key, "/oauth/token")).await.error(), "invalid_dpop_proof");
+    assert_eq!(push(None, at(&key, "/oauth/par")).await.status, 201);
 }
