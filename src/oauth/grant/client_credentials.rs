@@ -32,7 +32,7 @@ pub(in crate::oauth) async fn issue(
             Recorded::Refused(reason) => return Err(Error::of(reason, &client.id)),
             Recorded::Stale => {}
         }
-        authenticated = server.settle(presented, &grant.client_id, &grant.resource_server_id).await?;
+        authenticated = Box::pin(server.settle(presented, &grant.client_id, &grant.resource_server_id)).await?;
     }
     Err(Error::Unavailable(None))
 }
@@ -63,10 +63,12 @@ async fn record(server: &AuthorizationServer, sender: Sender<'_>, grant: &decide
     let issuance = || minting.issuance(&minted);
     let outcome = match &lineage {
         None => server.inner.patience.hold(|| server.inner.store.issue(issuance())).await?,
-        Some(lineage) => match server.inner.patience.hold(|| alone(server, sender, (issuance(), lineage))).await? {
-            Ok(outcome) => outcome,
-            Err(reason) => return Ok(Recorded::Refused(reason)),
-        },
+        Some(lineage) => {
+            match server.inner.patience.hold(|| Box::pin(alone(server, sender, (issuance(), lineage)))).await? {
+                Ok(outcome) => outcome,
+                Err(reason) => return Ok(Recorded::Refused(reason)),
+            }
+        }
     };
     if outcome == IssueOutcome::Stale {
         return Ok(Recorded::Stale);

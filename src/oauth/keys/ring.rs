@@ -111,7 +111,7 @@ impl Half {
             Private::Here(signer) => signer.sign(&mut token)?,
             Private::Transit { engine, name, version } => {
                 let algorithm = self.public.algorithm;
-                let signed = engine.sign((name, *version), algorithm, token.as_bytes()).await;
+                let signed = Box::pin(engine.sign((name, *version), algorithm, token.as_bytes())).await;
                 let signature = signed.map_err(|source| Error::Engine(Some(source)))?;
                 if !self.public.has_signed(token.as_bytes(), &signature) {
                     return Err(Error::Engine(None));
