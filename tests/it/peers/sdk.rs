@@ -33,6 +33,7 @@ spec:
   roles:
   - {name: reader, scopes: [invoices.read]}
   accessPolicy: {defaultRole: reader}
+  accessToken: {senderConstraint: DPoPOptional}
   introspection: {secret: {name: ledger-introspection}}
 ---
 apiVersion: holdfast.dev/v1alpha1

@@ -107,8 +107,8 @@ async fn what_has_expired_goes_under_its_own_name(#[case] engine: Engine) {
                 VALUES ({grant}, 'browser', 'c', '', 1, {end})"),
             format!("INSERT INTO device_authorization (hash, user_code, client_id, resource_server_id, scope, source, state,
                 interval_seconds, issued_at, expires_at) VALUES ({key}, {key}, 'c', 'r', '', '', 'pending', 5, 1, {end})"),
-            format!("INSERT INTO used_proof (id, kind, expires_at) VALUES ({key}, 'client_assertion', {end})"),
-            format!("INSERT INTO used_proof (id, kind, expires_at) VALUES ({grant}, 'dpop_proof', {end})"),
+            format!("INSERT INTO used_proof (id, kind, expires_at, used_by) VALUES ({key}, 'client_assertion', {end}, {key})"),
+            format!("INSERT INTO used_proof (id, kind, expires_at, used_by) VALUES ({grant}, 'dpop_proof', {end}, {grant})"),
             format!("INSERT INTO login_failure (kind, key, failures, since) VALUES ('account', {key}, 1, {end})"),
         ] {
             fresh.sql(&sql).await;
