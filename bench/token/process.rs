@@ -45,6 +45,7 @@ impl Server {
             ("HOLDFAST_KEYS__MASTER_KEY_FILE", at("master.key")),
             // counted as ever, and never reached
             ("HOLDFAST_RATE_LIMITS__TOKEN_PER_MINUTE", "100000000".to_owned()),
+            ("HOLDFAST_RATE_LIMITS__AUTHORIZE_PER_MINUTE", "100000000".to_owned()),
             ("XDG_DATA_HOME", at("")),
         ];
         let mut command = Command::new(program);
