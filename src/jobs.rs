@@ -29,29 +29,78 @@ pub struct Parts {
 }
 
 /// Runs the jobs whenever this process leads, until `stop`.
-pub async fn run(parts: Parts, mut leadership: Leadership, stop: CancellationToken) {
+pub async fn run(parts: Parts, leadership: Leadership, stop: CancellationToken) {
+    let work = |epoch, term| work(parts.clone(), epoch, term);
+    each_term(leadership, stop, work).await;
+}
+
+/// Does its work anew each time that this process begins to lead, until it ceases to.
+async fn each_term<W: Future<Output = ()>>(
+    mut leadership: Leadership,
+    stop: CancellationToken,
+    work: impl Fn(Epoch, CancellationToken) -> W,
+) {
     while !stop.is_cancelled() {
         let epoch = *leadership.borrow_and_update();
         let term = stop.child_token();
-        let changed = async {
-            let _ = stop.run_until_cancelled(leadership.changed()).await;
+        let over = async {
+            // whoever leads goes home before the last requests do: nothing changes any more
+            if stop.run_until_cancelled(leadership.changed()).await.is_some_and(|told| told.is_err()) {
+                stop.cancelled().await;
+            }
             term.cancel();
         };
         match epoch {
             Some(epoch) => {
-                tokio::join!(changed, work(&parts, epoch, &term));
+                tokio::join!(over, work(epoch, term.clone()));
             }
-            None => changed.await,
+            None => over.await,
         }
     }
 }
 
-async fn work(parts: &Parts, epoch: Epoch, term: &CancellationToken) {
-    tokio::join!(keys::keep(parts, epoch, term), purge::repeat(parts, epoch, term));
+async fn work(parts: Parts, epoch: Epoch, term: CancellationToken) {
+    tokio::join!(keys::keep(&parts, epoch, &term), purge::repeat(&parts, epoch, &term));
 }
 
 /// An error with its causes, in one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |error| error.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use tokio::sync::watch;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_term_is_worked_once_even_when_nobody_is_left_to_end_it() {
+        let (lead, leadership) = watch::channel(Some(Epoch(1)));
+        let (stop, begun) = (CancellationToken::new(), Arc::new(AtomicU32::new(0)));
+        let (counted, stopped) = (Arc::clone(&begun), stop.clone());
+        let terms = tokio::spawn(async move {
+            let work = |_, term: CancellationToken| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                term.cancelled_owned()
+            };
+            each_term(leadership, stopped, work).await;
+        });
+        let settle = async || {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+        };
+        settle().await;
+        lead.send_replace(Some(Epoch(2)));
+        settle().await;
+        drop(lead);
+        settle().await;
+        assert_eq!(begun.load(Ordering::Relaxed), 2, "one for each epoch");
+        stop.cancel();
+        terms.await.unwrap();
+    }
 }
