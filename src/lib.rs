@@ -12,6 +12,7 @@ pub mod domain;
 pub mod http;
 pub mod identity;
 pub mod jobs;
+pub mod limit;
 pub mod manifest;
 pub mod metrics;
 pub mod oauth;

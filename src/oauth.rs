@@ -34,6 +34,7 @@ mod revoke;
 mod signer;
 mod token;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,6 +66,7 @@ pub use self::token::{Issued, TokenResponse};
 use crate::domain::clock::{Clock, Entropy};
 pub use crate::domain::decide::exchange::ExchangeKind;
 use crate::domain::resource_server::SigningAlgorithm;
+use crate::limit::Limiter;
 use crate::seal::{Mac, Sealer};
 pub use crate::store::Ended;
 use crate::store::Store;
@@ -109,7 +111,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     keys: keys::Keys,
-    failures: limit::Failures,
+    failures: Limiter<IpAddr>,
     budgets: limit::Budgets,
     refusals: refusals::Refusals,
     patience: patience::Patience,
@@ -151,7 +153,7 @@ impl AuthorizationServer {
                 refresh_grace: SignedDuration::try_from(parts.refresh_grace).unwrap_or_default(),
                 pushed_requests: parts.pushed_requests,
                 keys,
-                failures: limit::Failures::new(parts.failures_per_minute),
+                failures: Limiter::per_minute(parts.failures_per_minute),
                 budgets: limit::Budgets::new(parts.limits),
                 refusals: refusals::Refusals::default(),
                 patience: patience::Patience::new(parts.max_waiting),

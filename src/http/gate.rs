@@ -1,25 +1,19 @@
 //! What every request passes first: where it really comes from, and whether too many come from there.
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use ipnet::IpNet;
 
 use super::observe::Told;
 use super::respond;
-use crate::domain::source::network;
+use crate::limit::Limiter;
 use crate::metrics::Endpoint;
 
-/// Sources that were quiet for a while are forgotten every so many requests.
-const SWEEP: u32 = 4096;
 /// More hops than this are not a chain of proxies.
 const MOST_HOPS: usize = 32;
 
@@ -43,8 +37,7 @@ pub(super) struct Gate {
 
 struct Inner {
     trusted: Vec<IpNet>,
-    limits: Vec<(Endpoint, DefaultKeyedRateLimiter<IpAddr>)>,
-    seen: AtomicU32,
+    limits: Vec<(Endpoint, Limiter<IpAddr>)>,
     page: Option<Page>,
 }
 
@@ -52,11 +45,10 @@ impl Gate {
     /// `page` answers at the endpoints that people see.
     pub fn new(sources: Sources, page: Option<Page>) -> Self {
         let limit = |(endpoint, per_minute): (Endpoint, u32)| {
-            let quota = Quota::per_minute(NonZeroU32::new(per_minute)?);
-            Some((endpoint, RateLimiter::keyed(quota)))
+            (per_minute > 0).then(|| (endpoint, Limiter::per_minute(per_minute)))
         };
         let limits = sources.per_minute.into_iter().filter_map(limit).collect();
-        let inner = Inner { trusted: sources.trusted_proxies, limits, seen: AtomicU32::new(0), page };
+        let inner = Inner { trusted: sources.trusted_proxies, limits, page };
         Self { inner: Arc::new(inner) }
     }
 
@@ -75,11 +67,7 @@ impl Gate {
     pub fn refuse(&self, endpoint: Option<Endpoint>, source: Option<IpAddr>) -> Option<Response> {
         let (endpoint, source) = (endpoint?, source?);
         let (_, limit) = self.inner.limits.iter().find(|(limited, _)| *limited == endpoint)?;
-        if self.inner.seen.fetch_add(1, Ordering::Relaxed) % SWEEP == SWEEP - 1 {
-            self.inner.limits.iter().for_each(|(_, limit)| limit.retain_recent());
-        }
-        let until = limit.check_key(&network(source)).err()?;
-        let seconds = until.wait_time_from(DefaultClock::default().now()).as_secs() + 1;
+        let seconds = limit.count_source(source).err()?.as_secs() + 1;
         let mut response = match &self.inner.page {
             Some(page) if is_for_people(endpoint) => page(seconds),
             _ => respond::throttled(Duration::from_secs(seconds - 1)),

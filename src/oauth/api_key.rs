@@ -37,7 +37,7 @@ impl AuthorizationServer {
         let found = self.inner.patience.hold(|| read(store, &hash)).await?;
         let Some(key) = found else {
             self.note_refusal(source, "unknown_api_key");
-            self.inner.failures.count(source).map_err(|retry_after| Error::Limited { retry_after })?;
+            self.inner.failures.count_source(source).map_err(|retry_after| Error::Limited { retry_after })?;
             return Err(Error::UnknownApiKey);
         };
         let role = match key.role {

@@ -73,7 +73,7 @@ impl AuthorizationServer {
             return Ok(found);
         }
         let even = Instant::now() + EVEN;
-        self.inner.failures.count(source).map_err(|retry_after| Error::Limited { retry_after })?;
+        self.inner.failures.count_source(source).map_err(|retry_after| Error::Limited { retry_after })?;
         self.inner.patience.hold(|| self.inner.store.reread(Kind::OAuthClient, &reading.id)).await?;
         match self.signed(&reading.id, assertion).await? {
             Ok(found) => Ok(found),

@@ -79,7 +79,7 @@ impl AuthorizationServer {
             return Ok(found);
         }
         let even = Instant::now() + EVEN;
-        self.inner.failures.count(source).map_err(|retry_after| {
+        self.inner.failures.count_source(source).map_err(|retry_after| {
             self.note_refusal(source, Refusal::TooManyFailures.as_str());
             Error::Limited { retry_after }
         })?;

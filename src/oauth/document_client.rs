@@ -19,7 +19,6 @@ use tokio::time::Instant;
 use super::AuthorizationServer;
 use super::client_metadata::{Metadata, RedirectPolicy};
 use super::error::Error;
-use super::limit::Failures;
 use crate::domain::actor::Actor;
 use crate::domain::audit::{AuditKind, Record};
 use crate::domain::client::{AuthenticationMethod, Client, Origin};
@@ -28,6 +27,7 @@ use crate::domain::owner::Kind;
 use crate::domain::policy::{ClientEntry, Policy};
 use crate::domain::refusal::Refusal;
 use crate::domain::spec::Spec;
+use crate::limit::Limiter;
 use crate::store::{self, ClientDocument, Dynamic, Revoke, RevokeCause, Store};
 
 /// How documents are dealt with.
@@ -88,16 +88,16 @@ impl Domains {
 /// What is needed to fetch documents.
 pub(super) struct Documents {
     pub options: DocumentOptions,
-    sources: Failures,
-    hosts: super::limit::Names,
+    sources: Limiter<IpAddr>,
+    hosts: Limiter<String>,
     flights: Flights,
 }
 
 impl Documents {
     pub fn new(options: DocumentOptions) -> Self {
         Self {
-            sources: Failures::new(options.per_source),
-            hosts: super::limit::Names::new(options.per_host),
+            sources: Limiter::per_minute(options.per_source),
+            hosts: Limiter::per_minute(options.per_host),
             flights: Flights::default(),
             options,
         }
@@ -135,13 +135,13 @@ impl AuthorizationServer {
             if let Some(entry) = known() {
                 return Ok(entry);
             }
-            self.inner.failures.count(source).map_err(|retry_after| Error::Limited { retry_after })?;
+            self.inner.failures.count_source(source).map_err(|retry_after| Error::Limited { retry_after })?;
             self.inner.patience.hold(|| self.inner.store.reread(Kind::OAuthClient, id)).await?;
             return known().ok_or_else(|| Refusal::UnknownClient.into());
         }
         self.judge_document(id)?;
         if !self.is_fresh(id).await? || known().is_none() {
-            self.inner.dynamic.documents.sources.count(source).map_err(|retry_after| {
+            self.inner.dynamic.documents.sources.count_source(source).map_err(|retry_after| {
                 self.inner.dynamic.observer.document_fetch_suppressed(Suppressed::Source);
                 Error::Limited { retry_after }
             })?;
@@ -229,7 +229,7 @@ impl AuthorizationServer {
             self.inner.dynamic.observer.document_fetch_suppressed(why);
             Err(Error::of(Refusal::UnknownClient, id))
         };
-        if documents.hosts.count(id::host(id).unwrap_or_default()).is_err() {
+        if documents.hosts.count(&id::host(id).unwrap_or_default().to_ascii_lowercase()).is_err() {
             return suppressed(Suppressed::Host);
         }
         let (metadata, fresh) = self.fetch_document(id).await?;

@@ -2,6 +2,7 @@
 //! a document describes, and those whose keys are elsewhere.
 
 use std::collections::{BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,11 +11,11 @@ use super::AuthorizationServer;
 use super::client_metadata::RedirectPolicy;
 use super::document_client::{DocumentOptions, Documents, Domains};
 use super::key_cache::KeyCache;
-use super::limit::Failures;
 use super::register::{Mode, RegistrationOptions, Switch};
 use crate::domain::actor::Actor;
 use crate::domain::client::Origin;
 use crate::domain::observer::{Observer, Unobserved};
+use crate::limit::Limiter;
 use crate::outbound::Outbound;
 use crate::store::{self, Dynamic, Store};
 
@@ -63,7 +64,7 @@ pub(super) struct DynamicClients {
     pub registration: RegistrationOptions,
     pub switch: Switch,
     /// By source address.
-    pub registrations: Failures,
+    pub registrations: Limiter<IpAddr>,
     pub documents: Documents,
     pub key_cache: KeyCache,
     pub outbound: Outbound,
@@ -76,7 +77,7 @@ impl From<DynamicParts> for DynamicClients {
     fn from(parts: DynamicParts) -> Self {
         Self {
             switch: Switch::new(parts.registration.mode),
-            registrations: Failures::per_hour(parts.registration.per_hour),
+            registrations: Limiter::per_hour(parts.registration.per_hour),
             registration: parts.registration,
             documents: Documents::new(parts.documents),
             key_cache: KeyCache::new(),

@@ -90,7 +90,7 @@ impl AuthorizationServer {
         source: IpAddr,
     ) -> Result<Registered, RegistrationError> {
         let limited = |retry_after| RegistrationError::Limited { retry_after };
-        self.inner.dynamic.registrations.count(source).map_err(limited)?;
+        self.inner.dynamic.registrations.count_source(source).map_err(limited)?;
         let mode = self.registration_mode().await?;
         if mode == Mode::AdminOnly && bearer.is_none() {
             return Err(RegistrationError::Unauthorized { presented: false });

@@ -16,12 +16,13 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("store", &["domain"], &["sqlx"]),
     ("seal", &["domain"], &["aws_lc_rs"]),
     ("provision", &["domain", "store"], &[]),
+    ("limit", &["domain"], &["governor"]),
     ("outbound", &["domain"], &["reqwest"]),
-    ("oauth", &["domain", "store", "seal", "outbound"], &["jsonwebtoken", "aws_lc_rs"]),
+    ("oauth", &["domain", "store", "seal", "outbound", "limit"], &["jsonwebtoken", "aws_lc_rs"]),
     ("identity", &["domain", "store"], &["argon2"]),
     (
         "http",
-        &["domain", "manifest", "oauth", "identity", "provision", "metrics"],
+        &["domain", "manifest", "oauth", "identity", "provision", "metrics", "limit"],
         &["axum", "tower_http", "tower", "askama", "cookie"],
     ),
     (
@@ -53,6 +54,7 @@ const GUARDED: &[&str] = &[
     "aws_lc_rs",
     "argon2",
     "figment",
+    "governor",
     "askama",
     "cookie",
 ];

@@ -1,33 +1,23 @@
 //! How often codes may be typed: who guesses finds nothing in the time that a code lives (RFC 8628 §5.1).
 
-use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter};
+use crate::limit::Limiter;
 
 /// Codes that one session may type in a minute.
-const PER_SESSION: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
+const PER_SESSION: u32 = 5;
 /// Codes that all of them together may type in a minute, at one replica. In the half hour that a code can live at
 /// most, 18000 tries meet one of a thousand waiting codes with a chance of less than one in a thousand.
-const TOGETHER: NonZeroU32 = NonZeroU32::MIN.saturating_add(599);
-/// Old sessions are forgotten every so many tries.
-const SWEEP: u32 = 256;
+const TOGETHER: u32 = 600;
 
 pub(in crate::oauth) struct Tries {
-    sessions: DefaultKeyedRateLimiter<String>,
-    together: DefaultDirectRateLimiter,
-    seen: AtomicU32,
+    sessions: Limiter<String>,
+    together: Limiter<()>,
 }
 
 impl Default for Tries {
     fn default() -> Self {
-        Self {
-            sessions: RateLimiter::keyed(Quota::per_minute(PER_SESSION)),
-            together: RateLimiter::direct(Quota::per_minute(TOGETHER)),
-            seen: AtomicU32::new(0),
-        }
+        Self { sessions: Limiter::per_minute(PER_SESSION), together: Limiter::per_minute(TOGETHER) }
     }
 }
 
@@ -37,12 +27,8 @@ impl Tries {
     /// # Errors
     /// How long to wait, once there were too many.
     pub fn count(&self, session_id: &str) -> Result<(), Duration> {
-        if self.seen.fetch_add(1, Ordering::Relaxed) % SWEEP == SWEEP - 1 {
-            self.sessions.retain_recent();
-        }
-        let now = DefaultClock::default().now();
-        self.sessions.check_key(&session_id.to_owned()).map_err(|until| until.wait_time_from(now))?;
-        self.together.check().map_err(|until| until.wait_time_from(now))
+        self.sessions.count(&session_id.to_owned())?;
+        self.together.count(&())
     }
 }
 

@@ -119,7 +119,7 @@ impl AuthorizationServer {
             (Some(registration), Some(token)) => Ok((registration, token)),
             _ => {
                 let limited = |retry_after| RegistrationError::Limited { retry_after };
-                self.inner.failures.count(source).map_err(limited)?;
+                self.inner.failures.count_source(source).map_err(limited)?;
                 Err(refused)
             }
         }
