@@ -12,6 +12,7 @@ run: ## a cluster on loopback with the operator, its server and the samples; KUB
 test: lint ## everything, against a real API server, PostgreSQL and node
 	cargo test --locked --no-run --lib --test it
 	tests/env cargo test --locked --lib --test it
+	tests/fuzz/run
 	cargo build --locked --bin holdfast --example sql
 	tests/node/run "$(target)/debug/holdfast"
 

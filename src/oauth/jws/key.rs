@@ -1,4 +1,4 @@
-//! Public keys of others as JWK and JWK sets (RFC 7517): what is weak, private or ambiguous verifies nothing.
+//! Public keys as JWK and JWK sets (RFC 7517), those of others and ours alike: what is weak, private or ambiguous verifies nothing.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, RsaPublicKeyComponents,
@@ -86,8 +86,8 @@ impl Key {
         self.algorithms.contains(&algorithm)
     }
 
-    /// Whether it made this signature.
-    pub(super) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+    /// Whether it made this signature over these very bytes.
+    pub fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         let verified = match (&self.public, algorithm) {
             _ if !self.is_for(algorithm) => return false,
             (Public::P256(point), Algorithm::ES256) => {

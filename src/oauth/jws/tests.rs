@@ -171,7 +171,9 @@ fn claims_are_read_and_their_times_compared() {
 #[test]
 fn nothing_but_the_signed_text_is_accepted() {
     let signer = Signer::new();
-    let token = signer.sign(HEADER, CLAIMS);
+    // one that is another text in standard base64
+    let token =
+        std::iter::repeat_with(|| signer.sign(HEADER, CLAIMS)).find(|token| token.contains(['-', '_'])).unwrap();
     assert!(verify(&token, &signer.keys(), &ANY).is_ok());
     let parts: Vec<&str> = token.split('.').collect();
     let [header, payload, signature] = parts[..] else { panic!() };
@@ -206,7 +208,7 @@ fn nothing_but_the_signed_text_is_accepted() {
         format!(" {token}"),
         format!("{token}A"),
         token[..token.len() - 1].to_owned(),
-        token.replace(['-', '_'], "+"),
+        token.replace('-', "+").replace('_', "/"),
         format!("{header}.{payload}.{}", loose(signature)),
         format!("{header}.{payload}.{}", text([0; 64])),
         format!("{header}.{payload}.{}", text([255; 64])),
