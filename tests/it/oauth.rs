@@ -25,4 +25,5 @@ mod registration;
 mod revocation;
 mod rotation;
 mod token;
+mod truth;
 mod vault;

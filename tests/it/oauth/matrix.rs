@@ -3,9 +3,11 @@
 use holdfast::domain::Actor;
 use serde_json::{Value, json};
 
-use super::harness::{BILLING, ISSUER, Server, answer, client, credential, now, resource_server, secret, server};
+use super::authorize::stage::{ADA, PASSWORD, challenge, person};
+use super::harness::{BILLING, ISSUER, Server, Setup, answer, client, credential, now, resource_server, secret};
 use super::person::{CALLBACK, VERIFIER, text};
-use super::prover::{Prover, text as base64url, token_with};
+use super::prover::{Prover, token_with};
+use crate::support::browser::Browser;
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const DEVICE: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -13,8 +15,8 @@ const ACCESS: &str = "urn:ietf:params:oauth:token-type:access_token";
 const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 const OPAQUE: &str = "https://opaque.example.com/mcp";
 
-/// One client that may do everything, so that nothing but its kind speaks against a token.
-async fn world(server: &Server) {
+/// One client that may do everything, so that nothing but its kind speaks against a token, and one that signs with `key`.
+async fn world(server: &Server, key: &Prover) {
     let attached =
         |id: &str| json!({"name": id, "resourceServerID": id, "scopes": ["invoices.read", "invoices.write"]});
     let resources = ["rs_billing", "rs_opaque"].map(attached);
@@ -24,11 +26,12 @@ async fn world(server: &Server) {
         "resources": resources,
         "tokens": {"refreshLifetimeSeconds": 86_400, "refreshIdleSeconds": 7200, "senderConstraint": "DPoPOptional"},
     }));
+    let signs = client(json!({"authenticationMethod": "PrivateKeyJWT", "jwks": {"keys": [key.jwk()]}}));
     let exchange = json!({"mode": "Listed", "clients": ["all"]});
-    let billing = resource_server(BILLING, json!({"exchange": exchange}));
+    let billing = resource_server(BILLING, json!({"exchange": exchange, "defaultRole": "all"}));
     let opaque = resource_server(OPAQUE, json!({"exchange": exchange, "accessToken": {"format": "Opaque"}}));
     let mut tx = server.store.write(&Actor::controller()).await.unwrap();
-    for (id, spec) in [("all", &all), ("rs_billing", &billing), ("rs_opaque", &opaque)] {
+    for (id, spec) in [("all", &all), ("signs", &signs), ("rs_billing", &billing), ("rs_opaque", &opaque)] {
         tx.put(id, spec, None, now()).await.unwrap();
     }
     tx.put_credential("all", &credential("cred-all", &secret("all"))).await.unwrap();
@@ -50,51 +53,103 @@ async fn issued(server: &Server, form: &[(&str, &str)]) -> Value {
     answer
 }
 
-/// What there is, each as its owner got it.
-async fn kinds(server: &Server) -> Vec<(&'static str, String)> {
+type Kinds = Vec<(&'static str, String)>;
+
+/// What a person's browser and the requests behind it hold.
+async fn of_a_browser(server: &Server) -> Kinds {
+    person(server, ADA).await;
+    let challenge = challenge();
+    let request = [
+        ("response_type", "code"),
+        ("redirect_uri", CALLBACK),
+        ("code_challenge", &challenge),
+        ("code_challenge_method", "S256"),
+        ("resource", BILLING),
+    ];
+    let (status, pushed) = post(server, "/oauth/par", &request).await;
+    assert_eq!(status, 201, "{pushed}");
+    let request_uri = text(&pushed, "request_uri").to_owned();
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(request).finish();
+    let browser = Browser::at(&server.public);
+    let page = browser.open(&format!("/oauth/authorize?client_id=all&{query}")).await;
+    let page = browser.sign_in(&page, ADA, PASSWORD).await;
+    let transaction = page.form("/oauth/authorize/").action.rsplit('/').next().unwrap().to_owned();
+    assert!(transaction.starts_with("hftx_"), "{transaction}");
+    vec![
+        ("session cookie", browser.cookie("session").unwrap()),
+        ("browser cookie", browser.cookie("browser").unwrap()),
+        ("transaction", transaction),
+        ("request_uri", request_uri),
+    ]
+}
+
+/// What a client gets that registers itself: where it is managed, its token, and an invitation.
+async fn of_a_registration(server: &Server) -> (String, Kinds) {
+    let metadata = json!({"redirect_uris": ["http://127.0.0.1/cb"], "token_endpoint_auth_method": "none"});
+    let told = answer(server.http.post(format!("{}/oauth/register", server.public)).json(&metadata)).await.json();
+    let invite = server.http.post(format!("{}/admin/dcr/invitations", server.admin)).bearer_auth(secret("anna"));
+    let invited = answer(invite.json(&json!({"uses": 1, "expires_in": 600}))).await.json();
+    let kinds = vec![
+        ("registration token", text(&told, "registration_access_token").to_owned()),
+        ("invitation", text(&invited, "token").to_owned()),
+    ];
+    (text(&told, "registration_client_uri").strip_prefix(ISSUER).unwrap().to_owned(), kinds)
+}
+
+/// JWTs of every type, signed with the key of a client, and saying what its assertions say.
+fn of_a_key(server: &Server, key: &Prover) -> Kinds {
+    let claims = json!({
+        "iss": "signs", "sub": "signs", "aud": ISSUER, "jti": "j", "iat": now().as_second(), "exp": now().as_second() + 60,
+    });
+    let typed = |typ: &str, claims: &Value| key.sign(&json!({"typ": typ, "alg": "ES256"}), &claims.to_string());
+    let mut told = claims.clone();
+    (told["iss"], told["aud"]) = (json!(ISSUER), json!("signs"));
+    let mut kinds = vec![
+        ("proof", key.proof(server, json!({"nonce": server.server.dpop_nonce().unwrap()}))),
+        ("ID token", typed("JWT", &told)),
+    ];
+    let types = [
+        ("client assertion", "client-authentication+jwt"),
+        ("at+jwt of another key", "at+jwt"),
+        ("logout token", "logout+jwt"),
+        ("ID-JAG", "oauth-id-jag+jwt"),
+        ("transaction token", "txntoken+jwt"),
+        ("request object", "oauth-authz-req+jwt"),
+        ("introspection answer", "token-introspection+jwt"),
+        ("action token", "action+jwt"),
+    ];
+    kinds.extend(types.map(|(name, typ)| (name, typed(typ, &claims))));
+    let header = json!({"typ": "dpop+jwt", "alg": "ES256", "jwk": key.jwk()});
+    kinds.push(("proof without its claims", key.sign(&header, &claims.to_string())));
+    kinds
+}
+
+/// What there is, each as its owner got it, and where the client that registered itself is managed.
+async fn kinds(server: &Server, key: &Prover) -> (String, Kinds) {
     let own = |resource| [("grant_type", "client_credentials"), ("resource", resource)];
     let code = server.code("all").await;
     let form = [("grant_type", "authorization_code"), ("code", &code), ("code_verifier", VERIFIER)];
     let signed_in = issued(server, &form).await;
     let (_, device) = post(server, "/oauth/device_authorization", &[("resource", BILLING)]).await;
-    let key = Prover::new();
-    let claims = |more: Value| {
-        let mut claims = json!({
-            "iss": "all", "sub": "all", "aud": ISSUER, "jti": "j", "iat": now().as_second(), "exp": now().as_second() + 60,
-        });
-        more.as_object().unwrap().iter().for_each(|(name, value)| claims[name] = value.clone());
-        claims.to_string()
-    };
-    let typed = |typ: &str| key.sign(&json!({"typ": typ, "alg": "ES256", "jwk": key.jwk()}), &claims(json!({})));
+    let token = text(&issued(server, &own(BILLING)).await, "access_token").to_owned();
+    let (_, seen) = post(server, "/oauth/introspect", &[("token", &token)]).await;
     let mut kinds = vec![
-        ("access token", text(&issued(server, &own(BILLING)).await, "access_token").to_owned()),
+        ("access token", token),
         ("opaque access token", text(&issued(server, &own(OPAQUE)).await, "access_token").to_owned()),
         ("refresh token", text(&signed_in, "refresh_token").to_owned()),
         ("code", server.code("all").await),
         ("device code", text(&device, "device_code").to_owned()),
         ("user code", text(&device, "user_code").to_owned()),
-        ("proof", key.proof(server, json!({}))),
         ("secret", secret("all")),
         ("API key", secret("anna")),
-        ("id of a token", uuid::Uuid::now_v7().to_string()),
-        ("session cookie", format!("hfls_{}", base64url([7; 32]))),
-        ("registration token", format!("hfra_{}", base64url([7; 32]))),
-        ("nonce", format!("hfdn_{}", base64url([7; 32]))),
-        ("request_uri", format!("urn:ietf:params:oauth:request_uri:hfpr_{}", base64url([7; 32]))),
+        ("id of a token", text(&seen, "jti").to_owned()),
+        ("nonce", server.server.dpop_nonce().unwrap()),
     ];
-    let foreign = [
-        ("at+jwt of another key", "at+jwt"),
-        ("ID token", "JWT"),
-        ("logout token", "logout+jwt"),
-        ("ID-JAG", "oauth-id-jag+jwt"),
-        ("transaction token", "txntoken+jwt"),
-        ("client assertion", "client-authentication+jwt"),
-        ("request object", "oauth-authz-req+jwt"),
-        ("introspection answer", "token-introspection+jwt"),
-        ("proof without its claims", "dpop+jwt"),
-    ];
-    kinds.extend(foreign.map(|(name, typ)| (name, typed(typ))));
-    kinds
+    let (managed, registered) = of_a_registration(server).await;
+    kinds.extend(registered);
+    kinds.extend(of_a_browser(server).await);
+    kinds.extend(of_a_key(server, key));
+    (managed, kinds)
 }
 
 /// The places, and what each takes.
@@ -103,7 +158,9 @@ const SINKS: &[(&str, &[&str])] = &[
     ("subject_token", &["access token", "opaque access token"]),
     ("actor_token", &["access token", "opaque access token"]),
     ("DPoP", &["proof"]),
-    ("client_assertion", &[]),
+    ("client_assertion", &["client assertion"]),
+    ("request_uri", &["request_uri"]),
+    ("registration bearer", &["registration token"]),
     ("client_secret", &["secret"]),
     ("admin bearer", &["API key"]),
     ("device_code", &["device code"]),
@@ -111,7 +168,7 @@ const SINKS: &[(&str, &[&str])] = &[
     ("refresh_token", &["refresh token"]),
 ];
 
-async fn is_taken(server: &Server, sink: &str, shown: &str, subject: &str) -> bool {
+async fn is_taken(server: &Server, sink: &str, shown: &str, (subject, managed): (&str, &str)) -> bool {
     let token = "/oauth/token";
     let exchange = [("grant_type", EXCHANGE), ("resource", BILLING), ("subject_token_type", ACCESS)];
     let credentials = [("grant_type", "client_credentials"), ("resource", BILLING)];
@@ -124,6 +181,16 @@ async fn is_taken(server: &Server, sink: &str, shown: &str, subject: &str) -> bo
         "introspection" => return post(server, "/oauth/introspect", &[("token", shown)]).await.1["active"] == true,
         "admin bearer" => {
             let request = server.http.get(format!("{}/admin/resources", server.admin)).bearer_auth(shown);
+            return answer(request).await.status == 200;
+        }
+        "request_uri" => {
+            let pairs = [("client_id", "all"), ("request_uri", shown)];
+            let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+            let page = Browser::at(&server.public).open(&format!("/oauth/authorize?{query}")).await;
+            return page.status == 200;
+        }
+        "registration bearer" => {
+            let request = server.http.get(format!("{}{managed}", server.public)).bearer_auth(shown);
             return answer(request).await.status == 200;
         }
         "client_secret" => {
@@ -140,7 +207,7 @@ async fn is_taken(server: &Server, sink: &str, shown: &str, subject: &str) -> bo
                 ("grant_type", "client_credentials"),
                 ("client_assertion_type", ASSERTION),
                 ("client_assertion", shown),
-                ("client_id", "all"),
+                ("client_id", "signs"),
             ];
             return answer(server.http.post(format!("{}{token}", server.public)).form(&form)).await.status == 200;
         }
@@ -171,13 +238,14 @@ async fn is_taken(server: &Server, sink: &str, shown: &str, subject: &str) -> bo
 /// D-03, R-20, R-26: only on the diagonal.
 #[tokio::test]
 async fn each_kind_is_taken_where_it_belongs_and_nowhere_else() {
-    let server = server().await;
-    world(&server).await;
-    let kinds = kinds(&server).await;
-    let subject = kinds[0].1.clone();
+    let server = Setup { nonce_required: true, ..Setup::default() }.start().await;
+    let key = Prover::new();
+    world(&server, &key).await;
+    let (managed, kinds) = kinds(&server, &key).await;
+    let known = (kinds[0].1.as_str(), managed.as_str());
     for (sink, takes) in SINKS {
         for (kind, shown) in kinds.iter().filter(|(kind, _)| !takes.contains(kind)) {
-            assert!(!is_taken(&server, sink, shown, &subject).await, "{kind} as {sink}");
+            assert!(!is_taken(&server, sink, shown, known).await, "{kind} as {sink}");
         }
     }
     for (kind, shown) in kinds.iter().filter(|(kind, _)| !kind.ends_with("token") && *kind != "secret") {
@@ -186,7 +254,7 @@ async fn each_kind_is_taken_where_it_belongs_and_nowhere_else() {
     }
     for (sink, takes) in SINKS {
         for (kind, shown) in kinds.iter().filter(|(kind, _)| takes.contains(kind)) {
-            assert!(is_taken(&server, sink, shown, &subject).await, "{kind} as {sink}, after all that");
+            assert!(is_taken(&server, sink, shown, known).await, "{kind} as {sink}, after all that");
         }
     }
     let form = [("grant_type", "client_credentials")];

@@ -1,11 +1,9 @@
-//! The documents that clients start from, and whether they tell the truth.
+//! The documents that clients start from.
 
 use rstest::rstest;
 use serde_json::json;
 
-use super::harness::{BILLING, ISSUER, Setup, answer, resource_server, secret, server};
-use super::person::CALLBACK;
-use crate::support::browser::Browser;
+use super::harness::{BILLING, ISSUER, Setup, answer, resource_server, server};
 
 /// M-02, M-04, G-02, G-03, finding 12
 #[rstest]
@@ -45,65 +43,6 @@ async fn every_form_is_the_same_document(#[case] issuer: &str, #[case] forms: &[
         let unchanged = answer(request).await;
         assert_eq!((unchanged.status, unchanged.text.as_str()), (304, ""), "{tag}");
     }
-}
-
-/// M-19: what is advertised is there, what is not is refused.
-#[tokio::test]
-async fn the_metadata_tells_the_truth() {
-    let server = server().await;
-    let document = server.get("/.well-known/oauth-authorization-server").await.json();
-    let place = |member: &str| document[member].as_str().unwrap().strip_prefix(ISSUER).unwrap().to_owned();
-    let has = |member: &str, value: &str| document[member].as_array().unwrap().contains(&json!(value));
-    assert_eq!(server.get(&place("jwks_uri")).await.status, 200);
-    for (grant, code, supported) in [
-        ("client_credentials", "", true),
-        ("authorization_code", "invalid_request", true),
-        ("refresh_token", "invalid_request", true),
-        ("urn:ietf:params:oauth:grant-type:jwt-bearer", "unsupported_grant_type", false),
-        ("password", "unsupported_grant_type", false),
-    ] {
-        let client = if grant == "client_credentials" { "reporter" } else { "portal" };
-        let got = server.post_as(client, &place("token_endpoint"), &[("grant_type", grant)]).await;
-        assert_eq!((got.error().as_str(), has("grant_types_supported", grant)), (code, supported), "{grant}");
-    }
-    for (grant, code) in [
-        ("urn:ietf:params:oauth:grant-type:device_code", "invalid_request"),
-        ("urn:ietf:params:oauth:grant-type:token-exchange", "invalid_request"),
-    ] {
-        let got = server.post_as("reporter", &place("token_endpoint"), &[("grant_type", grant)]).await;
-        assert_eq!((got.error().as_str(), has("grant_types_supported", grant)), (code, true), "{grant}");
-    }
-    let device = server.post_as("reporter", &place("device_authorization_endpoint"), &[]).await;
-    assert_eq!(device.error(), "unauthorized_client");
-    for algorithm in ["ES256", "EdDSA", "PS256", "RS256"] {
-        assert!(has("dpop_signing_alg_values_supported", algorithm), "{algorithm}");
-    }
-    for endpoint in ["token_endpoint", "introspection_endpoint", "revocation_endpoint"] {
-        let member = format!("{}_auth_methods_supported", endpoint);
-        let by_basic = server.post_as("reporter", &place(endpoint), &[]).await;
-        assert_eq!((by_basic.error().as_str(), has(&member, "client_secret_basic")), ("invalid_request", true));
-        let body = format!("client_id=poster&client_secret={}", secret("poster"));
-        let by_post = server.post(&place(endpoint), None, &body).await;
-        assert_eq!((by_post.error().as_str(), has(&member, "client_secret_post")), ("invalid_request", true));
-        let assertion = server.post(&place(endpoint), None, "client_id=keyed&client_assertion=x").await;
-        assert_eq!((assertion.error().as_str(), has(&member, "private_key_jwt")), ("invalid_client", true));
-    }
-    let browser = Browser::at(&server.public);
-    for (kind, supported) in [("code", true), ("token", false), ("id_token", false), ("none", false)] {
-        let query = format!("response_type={kind}&client_id=app&redirect_uri={CALLBACK}");
-        let page = browser.fetch(&format!("{}?{query}", place("authorization_endpoint"))).await;
-        let refused = page.returned("error").as_deref() == Some("unsupported_response_type");
-        assert_eq!((has("response_types_supported", kind), refused), (supported, !supported), "{kind}");
-    }
-    let pushed = server.post(&place("pushed_authorization_request_endpoint"), None, "client_id=app").await;
-    assert_eq!((pushed.status, pushed.error().as_str()), (400, "invalid_request"));
-    let object = server.post(&place("pushed_authorization_request_endpoint"), None, "client_id=app&request=x").await;
-    assert_eq!(
-        (object.error().as_str(), &document["request_parameter_supported"]),
-        ("request_not_supported", &json!(false))
-    );
-    assert_eq!(document["authorization_response_iss_parameter_supported"], true);
-    assert_eq!(server.post(&place("registration_endpoint"), None, "").await.error(), "invalid_client_metadata");
 }
 
 /// Y-02

@@ -52,11 +52,6 @@ impl Browser {
         page
     }
 
-    /// Opens a path and follows nothing.
-    pub async fn fetch(&self, path: &str) -> Page {
-        self.once(self.http.get(self.url(path)), path).await
-    }
-
     /// Sends a form and follows redirects within the site.
     pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
         let page = self.send(path, fields).await;
