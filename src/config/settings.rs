@@ -82,6 +82,10 @@ fn check_issuer(issuer: &str) -> Result<(), Error> {
     if !matches!(url.scheme(), "https" | "http") || url.host_str().is_none() {
         return refuse("expected a URL such as https://auth.example.com");
     }
+    let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    if url.scheme() == "http" && !loopback {
+        return refuse("expected https; http only on localhost, 127.0.0.1 or [::1]");
+    }
     if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
         return refuse("expected a URL without user, query and fragment");
     }

@@ -147,6 +147,9 @@ pub fn request(parameters: &Parameters) -> Result<Request, Refusal> {
     if get("response_mode")?.is_some_and(|mode| mode != "query") {
         return Err(Refusal::Malformed("response_mode must be query"));
     }
+    if get("authorization_details")?.is_some() {
+        return Err(Refusal::UnsupportedDetails);
+    }
     if get("state")?.is_some_and(|state| state.len() > MAX_STATE) {
         return Err(Refusal::Malformed("state is too long"));
     }

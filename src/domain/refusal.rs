@@ -19,6 +19,8 @@ pub enum Refusal {
     GrantNotAllowed,
     UnsupportedGrant,
     UnsupportedTokenType,
+    /// `authorization_details` (RFC 9396): rights that nobody here knows are not left out in silence.
+    UnsupportedDetails,
     /// No such resource, not Live, or not attached to this client (RFC 8707 §2).
     InvalidTarget,
     /// The client has several resources and named none.
@@ -95,7 +97,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::Malformed(""),
         Self::SeveralCredentials,
         Self::InvalidClient,
@@ -105,6 +107,7 @@ impl Refusal {
         Self::GrantNotAllowed,
         Self::UnsupportedGrant,
         Self::UnsupportedTokenType,
+        Self::UnsupportedDetails,
         Self::InvalidTarget,
         Self::TargetRequired,
         Self::InvalidScope,
@@ -158,6 +161,7 @@ impl Refusal {
             Self::GrantNotAllowed => "grant_not_allowed",
             Self::UnsupportedGrant => "unsupported_grant_type",
             Self::UnsupportedTokenType => "unsupported_token_type",
+            Self::UnsupportedDetails => "unsupported_authorization_details",
             Self::InvalidTarget => "invalid_target",
             Self::TargetRequired => "target_required",
             Self::InvalidScope => "invalid_scope",
@@ -212,6 +216,7 @@ impl Refusal {
             Self::Suspended | Self::GrantNotAllowed => "unauthorized_client",
             Self::UnsupportedGrant => "unsupported_grant_type",
             Self::UnsupportedTokenType => "unsupported_token_type",
+            Self::UnsupportedDetails => "invalid_authorization_details",
             Self::InvalidTarget | Self::TargetRequired => "invalid_target",
             Self::InvalidScope => "invalid_scope",
             Self::SenderConstraintRequired | Self::InvalidProof(_) => "invalid_dpop_proof",
@@ -256,6 +261,7 @@ impl Refusal {
             Self::GrantNotAllowed => "this client is not registered for this grant type",
             Self::UnsupportedGrant => "this server does not know this grant type",
             Self::UnsupportedTokenType => "this server does not revoke this type of token",
+            Self::UnsupportedDetails => "this server knows no type of authorization_details; use scope",
             Self::InvalidTarget => "the resource is unknown or not available to this client",
             Self::TargetRequired => "name one resource: this client has none or several",
             Self::InvalidScope => "none of the requested scopes is available to this client at this resource",

@@ -9,6 +9,11 @@ use super::clock::{Clock, Entropy, EntropyUnavailable, uuid_v7};
 /// What the id of a user begins with, and no client's does: `sub` of one is never that of the other (RFC 9700 §4.15).
 pub const ID_PREFIX: &str = "usr_";
 
+/// `acr` of a sign-in by password, the only one that there is (OIDC Core §2).
+pub const ACR: &str = "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport";
+/// `amr` of the same (RFC 8176 §2).
+pub const AMR: &str = "pwd";
+
 /// Who sits at the browser, and since when this is certain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedIn {

@@ -42,6 +42,13 @@ pub(super) fn fresh(body: impl Serialize) -> Response {
     response
 }
 
+/// A text of this media type that nobody may keep.
+pub(super) fn text(body: String, media_type: &'static str) -> Response {
+    let mut response = ([(header::CONTENT_TYPE, HeaderValue::from_static(media_type))], body).into_response();
+    uncached(&mut response);
+    response
+}
+
 fn uncached(response: &mut Response) {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }

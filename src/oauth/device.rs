@@ -20,6 +20,7 @@ use crate::domain::client::GrantType;
 use crate::domain::decide::{self, Ask};
 use crate::domain::handle::Handle;
 use crate::domain::refusal::Refusal;
+use crate::domain::secret::SecretText;
 use crate::store::{self, DeviceRow, DeviceState, Store};
 
 pub use self::decision::{DeviceDecided, DevicePrompt};
@@ -51,7 +52,9 @@ impl DeviceRequest {
         let challenge = form.get("code_challenge");
         let is_sha256 =
             |text: &str| text.len() == 43 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        let details = form.get("authorization_details").is_some();
         let code_challenge = match (challenge, form.get("code_challenge_method")) {
+            _ if details => Err(Refusal::UnsupportedDetails),
             (None, None) => Ok(None),
             (Some(challenge), Some("S256")) if is_sha256(challenge) => Ok(Some(challenge.to_owned())),
             _ => Err(Refusal::Malformed("code_challenge must be 43 characters of base64url, and its method S256")),
@@ -97,14 +100,13 @@ impl AuthorizationServer {
         let code_challenge = request.code_challenge.clone().map_err(refuse)?;
         let DeviceOptions { lifetime, interval } = self.inner.device;
         let now = self.inner.clock.now();
-        let device_code = Handle::DeviceCode.generate(&*self.inner.entropy)?;
-        let mut row = DeviceRow {
+        let row = |device_code: &SecretText, user_code: &UserCode| DeviceRow {
             hash: device_code.hash(),
-            user_code: [0; 32],
+            user_code: self.digest(user_code),
             client_id: client.id.clone(),
             resource_server_id: grant.resource_server_id.clone(),
             scope: grant.scope(),
-            code_challenge,
+            code_challenge: code_challenge.clone(),
             source: asked.source.to_canonical().to_string(),
             state: DeviceState::Pending,
             session_id: None,
@@ -117,9 +119,10 @@ impl AuthorizationServer {
             grant_id: None,
         };
         for _ in 0..DRAWS {
+            // both anew: also a commit whose answer was lost has taken them
+            let device_code = Handle::DeviceCode.generate(&*self.inner.entropy)?;
             let user_code = UserCode::generate(&*self.inner.entropy)?;
-            row.user_code = self.digest(&user_code);
-            let store = &self.inner.store;
+            let (store, row) = (&self.inner.store, row(&device_code, &user_code));
             if self.inner.patience.hold(|| put(store, &row)).await? {
                 let verification_uri = format!("{}{}", self.inner.issuer, path::DEVICE);
                 let user_code = user_code.shown();

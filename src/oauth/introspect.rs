@@ -15,6 +15,8 @@ use crate::domain::client::ClientState;
 use crate::domain::decide;
 use crate::domain::policy::Policy;
 use crate::domain::refusal::Refusal;
+use crate::domain::resource_server::SigningAlgorithm;
+use crate::domain::user;
 use crate::store::{RefreshRow, TokenRow};
 
 /// The answer (RFC 7662 §2.2); of an inactive token nothing is told.
@@ -23,6 +25,26 @@ pub struct Introspection {
     pub active: bool,
     #[serde(flatten)]
     details: Option<Details>,
+    #[serde(skip)]
+    to: Recipient,
+}
+
+/// Who asked, and how what is signed for them is signed.
+struct Recipient {
+    id: String,
+    algorithm: SigningAlgorithm,
+}
+
+/// `typ` of a signed answer (RFC 9701 §5).
+const SIGNED: &str = "token-introspection+jwt";
+
+/// The claims of a signed answer: none of those that would make it look like a token.
+#[derive(Serialize)]
+struct Signed<'a> {
+    iss: &'a str,
+    aud: &'a str,
+    iat: i64,
+    token_introspection: &'a Introspection,
 }
 
 #[derive(Serialize)]
@@ -41,6 +63,9 @@ struct Details {
     token_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_time: Option<i64>,
+    /// RFC 9470 §6.2
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr: Option<&'static str>,
     /// RFC 9449 §6.2
     #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<Confirmation>,
@@ -76,7 +101,24 @@ impl AuthorizationServer {
             Some(Found::Refresh(row)) => self.refresh(*row, caller.id()),
             None => None,
         };
-        Ok(Introspection { active: details.is_some(), details })
+        // the default where nobody registered another (RFC 9701 §6)
+        let algorithm = match &caller {
+            Caller::ResourceServer(entry) => entry.resource_server.access_token.signing_algorithm,
+            Caller::Client(_) => SigningAlgorithm::RS256,
+        };
+        let to = Recipient { id: caller.id().to_owned(), algorithm };
+        Ok(Introspection { active: details.is_some(), details, to })
+    }
+
+    /// The answer as a JWT for who asked, to be kept or passed on (RFC 9701).
+    ///
+    /// # Errors
+    /// When there is no key for it.
+    pub async fn sign_introspection(&self, introspection: &Introspection) -> Result<String, Error> {
+        let Recipient { id, algorithm } = &introspection.to;
+        let (iss, iat) = (self.inner.issuer.as_str(), self.inner.clock.now().as_second());
+        let claims = Signed { iss, aud: id, iat, token_introspection: introspection };
+        self.inner.keys.sign_as(SIGNED, *algorithm, &claims).await
     }
 
     fn access(&self, row: TokenRow, caller: &str) -> Option<Details> {
@@ -97,6 +139,7 @@ impl AuthorizationServer {
             jti: Some(row.jti.to_string()),
             token_type: Some(token_type(row.lineage.jkt.is_some())),
             auth_time: row.lineage.auth_time.map(Timestamp::as_second),
+            acr: row.lineage.auth_time.map(|_| user::ACR),
             cnf: row.lineage.jkt.map(|jkt| Confirmation { jkt }),
             act: row.lineage.act,
         })
@@ -122,6 +165,7 @@ impl AuthorizationServer {
             jti: None,
             token_type: None,
             auth_time: grant.auth_time.map(Timestamp::as_second),
+            acr: grant.auth_time.map(|_| user::ACR),
             cnf: grant.jkt.map(|jkt| Confirmation { jkt }),
             act: None,
         })

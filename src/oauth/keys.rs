@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::AuthorizationServer;
 use super::document::Document;
 use super::error::Error;
+use super::public_key::ACCESS_TOKEN;
 use crate::domain::actor::Actor;
 use crate::domain::clock::Clock;
 use crate::domain::observer::Observer;
@@ -94,7 +95,17 @@ impl Keys {
     /// # Errors
     /// When there is none, or its store cannot be reached.
     pub async fn sign(&self, algorithm: SigningAlgorithm, claims: &impl Serialize) -> Result<String, Error> {
-        let (half, token) = self.ring.load().begin(algorithm, claims)?;
+        self.sign_as(ACCESS_TOKEN, algorithm, claims).await
+    }
+
+    /// The same of another type, which nobody takes for an access token.
+    pub async fn sign_as(
+        &self,
+        typ: &str,
+        algorithm: SigningAlgorithm,
+        claims: &impl Serialize,
+    ) -> Result<String, Error> {
+        let (half, token) = self.ring.load().begin(algorithm, (typ, claims))?;
         half.sign(token).await
     }
 

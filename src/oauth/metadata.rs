@@ -14,6 +14,7 @@ use crate::domain::authorize::OFFLINE_ACCESS;
 use crate::domain::owner::{Kind, OwnerKey};
 use crate::domain::policy::{Policy, ResourceServerEntry};
 use crate::domain::resource_server::Lifecycle;
+use crate::domain::user;
 
 /// Where things are, relative to the issuer.
 pub mod path {
@@ -90,6 +91,7 @@ pub(super) fn issuer(issuer: &str, offered: &Offered) -> Document {
         // what stays the same for every resource: theirs are in their own metadata (RFC 9728)
         "scopes_supported": [OFFLINE_ACCESS],
         "authorization_response_iss_parameter_supported": true,
+        "acr_values_supported": [user::ACR],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         // no request objects (RFC 9101); the default of the second is true
         "request_parameter_supported": false,
@@ -98,6 +100,7 @@ pub(super) fn issuer(issuer: &str, offered: &Offered) -> Document {
         "token_endpoint_auth_methods_supported": with_all,
         "token_endpoint_auth_signing_alg_values_supported": algorithms,
         "introspection_endpoint_auth_methods_supported": with_proof,
+        "introspection_signing_alg_values_supported": ["ES256", "EdDSA", "RS256"],
         "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         "revocation_endpoint_auth_methods_supported": with_all,
         "revocation_endpoint_auth_signing_alg_values_supported": algorithms,

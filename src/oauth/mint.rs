@@ -11,6 +11,7 @@ use crate::domain::clock::uuid_v7;
 use crate::domain::decide;
 use crate::domain::handle::Handle;
 use crate::domain::secret::SecretHash;
+use crate::domain::user;
 use crate::store::{Issuance, Lineage};
 
 /// What a token is to say.
@@ -64,6 +65,11 @@ struct Claims<'a> {
 struct More<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_time: Option<i64>,
+    /// How the user signed in (RFC 9068 §2.2.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acr: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amr: Option<[&'static str; 1]>,
     /// RFC 9449 §6.1
     #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<Confirmation<'a>>,
@@ -97,8 +103,11 @@ impl<'a> More<'a> {
             return None;
         }
         let jkt = lineage.and_then(|lineage| lineage.jkt.as_deref());
+        let auth_time = lineage.and_then(|lineage| lineage.auth_time).map(Timestamp::as_second);
         Some(Self {
-            auth_time: lineage.and_then(|lineage| lineage.auth_time).map(Timestamp::as_second),
+            auth_time,
+            acr: auth_time.map(|_| user::ACR),
+            amr: auth_time.map(|_| [user::AMR]),
             cnf: jkt.map(|jkt| Confirmation { jkt }),
             act: lineage.and_then(|lineage| lineage.act.as_ref()),
             agent_id: agent.then_some(client_id),

@@ -3,6 +3,8 @@
 //! Nothing but our own tokens is verified here, so a token must begin, byte for byte, with the header of one of our
 //! keys: no algorithm, key or type is ever taken from what a stranger wrote.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
@@ -11,8 +13,8 @@ use super::jws::{Algorithm, Key};
 use super::signer::KeyError;
 use crate::domain::resource_server::SigningAlgorithm;
 
-/// RFC 9068 §2.1.
-const TYPE: &str = "at+jwt";
+/// `typ` of an access token (RFC 9068 §2.1); whatever else is signed has another (RFC 8725 §3.11).
+pub(super) const ACCESS_TOKEN: &str = "at+jwt";
 
 /// A public key, with everything about it that is the same for every token.
 pub(super) struct PublicKey {
@@ -21,8 +23,8 @@ pub(super) struct PublicKey {
     pub kid: String,
     /// Public members only (RFC 7517 §4).
     pub jwk: Value,
-    /// base64url of the JWS header, and the dot behind it.
-    pub prefix: String,
+    /// [`PublicKey::header`] of an access token.
+    prefix: String,
     key: Key,
 }
 
@@ -40,12 +42,19 @@ impl PublicKey {
         jwk.insert("kid".to_owned(), kid.as_str().into());
         jwk.insert("use".to_owned(), "sig".into());
         jwk.insert("alg".to_owned(), algorithm.as_str().into());
-        let header = json!({"typ": TYPE, "alg": algorithm.as_str(), "kid": kid}).to_string();
-        let prefix = format!("{}.", URL_SAFE_NO_PAD.encode(header));
+        let prefix = header(ACCESS_TOKEN, algorithm, &kid);
         Ok(Self { algorithm, kid, jwk: jwk.into(), prefix, key })
     }
 
-    /// The claims of a token that this key signed; `None` for anything else.
+    /// base64url of the JWS header of this type, and the dot behind it.
+    pub fn header(&self, typ: &str) -> Cow<'_, str> {
+        match typ {
+            ACCESS_TOKEN => Cow::Borrowed(&self.prefix),
+            other => Cow::Owned(header(other, self.algorithm, &self.kid)),
+        }
+    }
+
+    /// The claims of an access token that this key signed; `None` for anything else.
     pub fn verify(&self, token: &str) -> Option<Vec<u8>> {
         let (payload, signature) = token.strip_prefix(&self.prefix)?.split_once('.')?;
         let message = &token.as_bytes()[..self.prefix.len() + payload.len()];
@@ -60,6 +69,11 @@ impl PublicKey {
     pub fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
         self.key.verifies(jws(self.algorithm), message, signature)
     }
+}
+
+fn header(typ: &str, algorithm: SigningAlgorithm, kid: &str) -> String {
+    let header = json!({"typ": typ, "alg": algorithm.as_str(), "kid": kid}).to_string();
+    format!("{}.", URL_SAFE_NO_PAD.encode(header))
 }
 
 const fn jws(algorithm: SigningAlgorithm) -> Algorithm {

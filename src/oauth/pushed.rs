@@ -11,17 +11,18 @@ use serde::Serialize;
 use super::AuthorizationServer;
 use super::authorize::Halt;
 use super::client_auth::{Caller, Door};
+use super::dpop::Sender;
 use super::error::Error;
 use super::form::Form;
+use super::grant::client_actor;
 use super::limit::ClientEndpoint;
 use super::request::Asked;
-use crate::domain::actor::Actor;
 use crate::domain::authorize::Parameters;
 use crate::domain::client::ClientState;
 use crate::domain::handle::Handle;
 use crate::domain::proof::ProofFault;
 use crate::domain::refusal::Refusal;
-use crate::store::{AuthorizationRequest, RequestKind};
+use crate::store::{self, AuthorizationRequest, RequestKind, Store};
 
 /// Who has to push, and how long a pushed request lives.
 #[derive(Debug, Clone)]
@@ -115,17 +116,12 @@ impl AuthorizationServer {
             expires_at: now + lifetime,
             used_at: None,
         };
-        let mut tx = self.write(&Actor::recorded(format!("client:{}", client.id))).await?;
-        if !authenticated.spend(&mut tx, now).await? {
-            return Err(refuse(Refusal::AssertionReused));
+        let sender = Sender { client, authenticated: &authenticated, proved: proved.as_ref() };
+        let kept = self.inner.patience.hold(|| keep(&self.inner.store, sender, &row)).await?;
+        if kept == Err(Refusal::InvalidProof(ProofFault::Replayed)) {
+            Box::pin(self.record_replay(Some(&client.id), asked.source)).await;
         }
-        if let Some(proved) = &proved
-            && !tx.use_once(&proved.once, now).await?
-        {
-            return Err(refuse(Refusal::InvalidProof(ProofFault::Replayed)));
-        }
-        tx.put_authorization_request(&row).await?;
-        tx.commit().await?;
+        kept.map_err(refuse)?;
         Ok(PushResponse { request_uri: handle.expose().to_owned(), expires_in: lifetime.as_secs() })
     }
 
@@ -143,4 +139,19 @@ impl AuthorizationServer {
             |row: &AuthorizationRequest| row.client_id == client_id && row.used_at.is_none() && now < row.expires_at;
         found.filter(live).ok_or_else(|| Halt::here(Refusal::InvalidRequestUri))
     }
+}
+
+/// Keeps a request, and uses up with it what can be used once.
+async fn keep(
+    store: &Store,
+    sender: Sender<'_>,
+    row: &AuthorizationRequest,
+) -> Result<Result<(), Refusal>, store::Error> {
+    let mut tx = store.write(&client_actor(&row.client_id)).await?;
+    if let Err(reason) = sender.use_up(&mut tx, row.created_at).await? {
+        return Ok(Err(reason));
+    }
+    tx.put_authorization_request(row).await?;
+    tx.commit().await?;
+    Ok(Ok(()))
 }

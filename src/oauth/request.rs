@@ -63,6 +63,7 @@ pub struct TokenRequest {
 impl TokenRequest {
     pub fn read(form: &Form) -> Self {
         let grant = match form.get("grant_type") {
+            Some(_) if form.get("authorization_details").is_some() => Err(Refusal::UnsupportedDetails),
             Some(text) => Grant::read(text).ok_or(Refusal::UnsupportedGrant),
             None => Err(Refusal::Malformed("grant_type is missing")),
         };

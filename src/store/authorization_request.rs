@@ -85,10 +85,11 @@ impl RequestRow {
 }
 
 impl Tx {
+    /// The same one again, after a commit whose answer was lost, is no other.
     pub async fn put_authorization_request(&mut self, request: &AuthorizationRequest) -> Result<(), Error> {
         let sql = "INSERT INTO authorization_request
             (hash, kind, client_id, parameters, jkt, binding, pushed, created_at, expires_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (hash) DO NOTHING";
         let parameters = serde_json::to_string(&request.parameters).map_err(|error| Error::Query(error.into()))?;
         on!(self, c => sqlx::query(sql)
             .bind(request.hash.as_bytes().as_slice())

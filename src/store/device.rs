@@ -120,7 +120,7 @@ impl Tx {
     pub async fn put_device(&mut self, device: &DeviceRow) -> Result<bool, Error> {
         let sql = "INSERT INTO device_authorization (hash, user_code, client_id, resource_server_id, scope,
                 code_challenge, source, state, interval_seconds, issued_at, expires_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (user_code) DO NOTHING";
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING";
         let touched = on!(self, c => sqlx::query(sql)
             .bind(device.hash.as_bytes().as_slice()).bind(device.user_code.as_slice())
             .bind(&device.client_id).bind(&device.resource_server_id).bind(&device.scope)

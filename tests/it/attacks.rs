@@ -5,6 +5,7 @@ mod canary;
 mod connections;
 mod files;
 mod flow;
+mod grants;
 mod injection;
 mod requests;
 mod settings;

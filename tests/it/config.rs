@@ -88,6 +88,7 @@ fn variables_in_the_file_are_replaced() {
     assert!(!format!("{settings:?}").contains("s3"));
 }
 
+/// M-07, M-10 and everything else that a configuration must not say.
 #[rstest]
 #[case("server: {public: {listn: x}}", "unknown key server.public.listn in the file FILE; known here: listen")]
 #[case("colour: red", "unknown key colour in the file FILE; known here: installation, issuer")]
@@ -101,6 +102,8 @@ fn variables_in_the_file_are_replaced() {
 #[case("operator: {namespaces: [a, '${NOWHERE}']}", "operator.namespaces.1 uses ${NOWHERE}, which is not set")]
 #[case("issuer: '${no'", "issuer holds a `${`")]
 #[case("issuer: auth.example.com", "issuer: expected a URL such as https://auth.example.com")]
+#[case("issuer: 'http://a.example'", "issuer: expected https; http only on localhost, 127.0.0.1 or [::1]")]
+#[case("issuer: 'http://localhost.a.example'", "issuer: expected https; http only on localhost, 127.0.0.1 or [::1]")]
 #[case("issuer: 'https://a.example/'", "issuer: expected no slash at the end")]
 #[case("issuer: 'https://A.example'", "issuer: write it as https://a.example")]
 #[case("issuer: 'https://a.example?x=1'", "issuer: expected a URL without user, query and fragment")]
@@ -117,6 +120,7 @@ fn variables_in_the_file_are_replaced() {
 )]
 #[case("tokens: {max_waiting: 0}", "tokens.max_waiting: expected 1 to 65536")]
 #[case("tokens: {default_lifetime_seconds: 59}", "tokens.default_lifetime_seconds: expected 60 to 3600")]
+#[case("tokens: {default_lifetime_seconds: 3601}", "tokens.default_lifetime_seconds: expected 60 to 3600")]
 #[case("tokens: {refresh_grace: 301s}", "tokens.refresh_grace: expected at most 5m")]
 #[case("metrics: {path: metrics}", "metrics.path: expected a path such as /metrics")]
 #[case("installation: Big One", "installation: expected 1 to 63 of a-z, 0-9 and -")]

@@ -13,6 +13,7 @@ pub mod harness;
 mod introspection;
 mod keys;
 mod killed;
+mod lost;
 mod matrix;
 mod metadata;
 pub mod person;

@@ -6,6 +6,7 @@ pub mod chromium;
 #[allow(dead_code)] // as above
 pub mod cluster;
 pub mod elsewhere;
+pub mod lossy;
 pub mod postgres;
 pub mod server;
 pub mod time;

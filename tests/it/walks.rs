@@ -19,8 +19,11 @@ use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
 
+use crate::oauth::assertions::{Key, TYPE};
 use crate::support::browser::Browser;
 use crate::support::cluster;
+use crate::support::elsewhere::{Elsewhere, Page};
+use crate::support::postgres;
 use crate::support::server::{Home, Server};
 use crate::support::time;
 
@@ -31,16 +34,26 @@ struct Walk {
     server: Server,
 }
 
+/// Makes whoever starts in this home an operator of that namespace.
+fn watch(namespace: &str, home: &mut Home) {
+    home.set("KUBECONFIG", &cluster::kubeconfig());
+    home.set("HOLDFAST_OPERATOR__ENABLED", "true");
+    home.set("HOLDFAST_OPERATOR__NAMESPACE", namespace);
+    home.set("HOLDFAST_OPERATOR__NAMESPACES", &format!("[\"{namespace}\"]"));
+}
+
 impl Walk {
     async fn begin() -> Self {
+        Self::begin_with(|_| {}).await
+    }
+
+    async fn begin_with(change: impl FnOnce(&mut Home)) -> Self {
         let client = cluster::client().await;
         cluster::install_crds(&client).await;
         let namespace = cluster::namespace(&client).await;
         let mut home = Home::new();
-        home.set("KUBECONFIG", &cluster::kubeconfig());
-        home.set("HOLDFAST_OPERATOR__ENABLED", "true");
-        home.set("HOLDFAST_OPERATOR__NAMESPACE", &namespace);
-        home.set("HOLDFAST_OPERATOR__NAMESPACES", &format!("[\"{namespace}\"]"));
+        watch(&namespace, &mut home);
+        change(&mut home);
         let server = home.start().await;
         Self { namespace, home, server }
     }
@@ -271,4 +284,135 @@ async fn a_user_lets_an_application_in_and_takes_it_back() {
     for secret in [code.as_str(), verifier, &challenge, tokens["refresh_token"].as_str().unwrap(), "correct horse"] {
         assert!(!walk.server.log().contains(secret), "{secret} is in the log");
     }
+}
+
+const KEYED: &str = "apiVersion: holdfast.dev/v1alpha1
+kind: OAuthClient
+metadata: {name: NAME}
+spec:
+  clientID: NAME
+  grantTypes: [client_credentials]
+  authentication: {method: PrivateKeyJWT, KEYS}
+  resources: [{name: billing, resourceServerRef: {name: billing-mcp}, scopes: [invoices.read]}]
+";
+
+/// Walk four: clients that sign, by keys in the resource and by keys elsewhere. S3, S22, CC-01, CC-02, K-01, K-07
+#[allow(clippy::disallowed_methods)] // the real program has a real clock
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_signs_gets_its_token() {
+    let elsewhere = Elsewhere::start().await;
+    let walk = Walk::begin_with(|home| {
+        let authority = home.path().join("ca.pem");
+        std::fs::write(&authority, &elsewhere.authority).unwrap();
+        home.set("HOLDFAST_OUTBOUND__CA_FILE", authority.to_str().unwrap());
+        home.set("HOLDFAST_OUTBOUND__ALLOWED_PRIVATE", "[\"localhost\"]");
+    })
+    .await;
+    walk.apply_samples();
+    let (inline, remote, next) = (Key::new("inline"), Key::new("remote"), Key::new("next"));
+    let keys = serde_json::json!({"keys": [inline.jwk()]}).to_string();
+    elsewhere.put("/jwks", Page::json(&serde_json::json!({"keys": [remote.jwk()]}).to_string()));
+    let uri = elsewhere.url("localhost", "/jwks");
+    let signs = async |name: &str, key: &Key| {
+        let (now, issuer) = (jiff::Timestamp::now().as_second(), format!("http://localhost:{}", walk.home.public));
+        let jti = uuid::Uuid::new_v4();
+        let claims =
+            serde_json::json!({"iss": name, "sub": name, "aud": issuer, "exp": now + 60, "iat": now, "jti": jti});
+        let assertion = key.assertion(&claims);
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_assertion_type", TYPE),
+            ("client_assertion", assertion.as_str()),
+        ];
+        walk.redeem(&form).await
+    };
+    let apply = |name: &str, keys: &str| {
+        let object = KEYED.replace("NAME", name).replace("KEYS", keys);
+        walk.kubectl(&["apply", "--server-side", "--filename", "-"], &object);
+        walk.kubectl(&["wait", "--for=condition=Ready", "--timeout=30s", &format!("oauthclients/{name}")], "");
+    };
+    apply("inline", &format!("jwks: {keys}"));
+    apply("remote", &format!("jwksURI: {uri:?}"));
+    for (name, own, other) in [("inline", &inline, &remote), ("remote", &remote, &inline)] {
+        let (status, issued) = signs(name, own).await;
+        assert_eq!((status, &issued["scope"]), (200, &"invoices.read".into()), "{name}: {issued}");
+        let (status, refused) = signs(name, other).await;
+        assert_eq!((status, &refused["error"]), (401, &"invalid_client".into()), "{name}: {refused}");
+    }
+    // another key is applied, and the old one is nobody's
+    apply("inline", &format!("jwks: {}", serde_json::json!({"keys": [next.jwk()]})));
+    let began = Instant::now();
+    while signs("inline", &next).await.0 != 200 {
+        assert!(began.elapsed() < Duration::from_secs(20), "{}", walk.server.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(signs("inline", &inline).await.0, 401);
+}
+
+/// What a JWKS verifies.
+fn verifies(jwks: &JwkSet, token: &str) -> bool {
+    let header = decode_header(token).unwrap();
+    let Some(key) = jwks.find(&header.kid.unwrap()) else { return false };
+    let mut validation = Validation::new(header.alg);
+    validation.validate_aud = false;
+    decode::<Value>(token, &DecodingKey::from_jwk(key).unwrap(), &validation).is_ok()
+}
+
+/// Walk five: two replicas on one PostgreSQL and one cluster. Whoever holds the Lease replaces the keys; the other
+/// follows, and tokens of both keys verify at both. S15, K11, Y-01, IV-6
+#[tokio::test(flavor = "multi_thread")]
+async fn who_holds_the_lease_replaces_the_keys_and_the_other_follows() {
+    let database = postgres::fresh().await.url;
+    let share = |home: &mut Home, key: &str, issuer: &str| {
+        home.set("HOLDFAST_DATABASE__URL", &database);
+        home.set("HOLDFAST_KEYS__MASTER_KEY_FILE", key);
+        home.set("HOLDFAST_KEYS__ROTATION__PUBLISH_AHEAD", "2s");
+        home.set("HOLDFAST_ISSUER", issuer);
+    };
+    let mut same = (String::new(), String::new());
+    let walk = Walk::begin_with(|home| {
+        same = (home.path().join("shared.key").display().to_string(), format!("http://localhost:{}", home.public));
+        share(home, &same.0, &same.1);
+    })
+    .await;
+    let mut home = Home::new();
+    watch(&walk.namespace, &mut home);
+    share(&mut home, &same.0, &same.1);
+    let other = home.start().await;
+    walk.apply_samples();
+    let (id, secret) = (walk.secret("client_id"), walk.secret("client_secret"));
+    let began = Instant::now();
+    let jwks = async |server: &Server| -> JwkSet {
+        server.get(&server.public("/.well-known/jwks.json")).await.json().await.unwrap()
+    };
+    let both = [&walk.server, &other];
+    let mut tokens = Vec::new();
+    while other.token(&id, &secret).await.status() != 200 {
+        assert!(began.elapsed() < Duration::from_secs(20), "{}", other.log());
+    }
+    for server in both {
+        tokens.push(server.access_token(&id, &secret).await);
+    }
+    let old = decode_header(&tokens[0]).unwrap().kid;
+    let asked = home.command(&["admin", "key", "rotate"]).output().unwrap();
+    assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
+    for server in both {
+        while decode_header(&server.access_token(&id, &secret).await).unwrap().kid == old {
+            assert!(began.elapsed() < Duration::from_secs(60), "{}", server.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        tokens.push(server.access_token(&id, &secret).await);
+    }
+    for server in both {
+        let set = jwks(server).await;
+        assert_eq!(set.keys.len(), 6);
+        for token in &tokens {
+            assert!(verifies(&set, token));
+            assert_eq!(server.introspect((&id, &secret), token).await["active"], true);
+        }
+    }
+    let led: Vec<bool> = both.iter().map(|server| !server.events("key_rotated").is_empty()).collect();
+    assert_eq!(led.iter().filter(|led| **led).count(), 1, "one of them did it: {led:?}");
+    let stood: Vec<bool> = both.iter().map(|server| !server.events("leading").is_empty()).collect();
+    assert_eq!(led, stood, "whoever holds the Lease");
 }

@@ -151,7 +151,8 @@ async fn attempt(
     }
     let proved = prove(&row, request);
     if row.used_at.is_some() && row.grant_id != Some(*id) {
-        return again(tx, &row, proved, now).await;
+        let has_key = row.jkt.is_none() || row.jkt.as_deref() == sender.jkt();
+        return again(tx, &row, proved.is_ok() && has_key, now).await;
     }
     if row.used_at.is_none() {
         if now >= row.expires_at {
@@ -194,10 +195,11 @@ async fn attempt(
 }
 
 /// A code that was used before. Whoever shows everything that it takes proves that two parties have it: what the first
-/// was issued is ended (B-14). Whoever does not proves nothing, and ends nothing.
-async fn again(mut tx: Tx, row: &CodeRow, proved: Result<(), Refusal>, now: Timestamp) -> Result<Outcome, Error> {
+/// was issued is ended (B-14). Whoever does not, be it the key that the code is bound to, proves nothing and ends
+/// nothing.
+async fn again(mut tx: Tx, row: &CodeRow, proved: bool, now: Timestamp) -> Result<Outcome, Error> {
     let Some(grant_id) = row.grant_id else { return Ok(Outcome::Refused(Refusal::GrantRevoked)) };
-    if proved.is_err() {
+    if !proved {
         return Ok(Outcome::Refused(Refusal::CodeUsed));
     }
     match tx.grant(grant_id).await?.filter(|grant| grant.revoked_at.is_none()) {

@@ -1,5 +1,7 @@
 //! refresh_token (OAuth 2.1 §4.3): each is used once and has one successor; used again later it ends its family.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::audit::AuditKind;
@@ -28,6 +30,7 @@ pub(in crate::oauth) async fn refresh(
     mut authenticated: Authenticated,
     (request, proved): (&TokenRequest, Option<&Proved>),
 ) -> Result<Issued, Error> {
+    let used = AtomicI64::new(i64::MIN);
     for number in 0..ATTEMPTS {
         let Caller::Client(client) = &authenticated.caller else { return Err(Refusal::InvalidClient.into()) };
         let refuse = |reason| Error::of(reason, &client.id);
@@ -42,13 +45,23 @@ pub(in crate::oauth) async fn refresh(
         }
         let token = Handle::RefreshToken.read(text).ok_or_else(|| refuse(Refusal::GrantUnknown))?;
         let sender = Sender { client, authenticated: &authenticated, proved };
-        let attempt = || attempt(server, sender, &token, request);
+        let renewal = Renewal { token, request, used: &used };
+        let attempt = || attempt(server, sender, &renewal);
         match server.inner.patience.hold(attempt).await?.settle(&client.id, number)? {
             Ok(issued) => return Ok(issued),
             Err(moved) => authenticated = server.settle(presented, &client.id, &moved).await?,
         }
     }
     Err(Error::Unavailable(None))
+}
+
+/// A use under way.
+struct Renewal<'a> {
+    token: SecretText,
+    request: &'a TokenRequest,
+    /// When an attempt of this request used it, in microseconds: if that was committed and the answer lost, it is its
+    /// own use that the next attempt finds, however long ago.
+    used: &'a AtomicI64,
 }
 
 /// How a refresh token is used.
@@ -63,8 +76,7 @@ enum Use {
 async fn attempt(
     server: &AuthorizationServer,
     sender: Sender<'_>,
-    token: &SecretText,
-    request: &TokenRequest,
+    Renewal { token, request, used: own }: &Renewal<'_>,
 ) -> Result<Outcome, Error> {
     let client = sender.client;
     let mut tx = server.inner.store.write(&client_actor(&client.id)).await?;
@@ -79,7 +91,9 @@ async fn attempt(
         let reason = keys.1.map_or(Refusal::SenderConstraintRequired, |_| Refusal::KeyMismatch);
         return Ok(Outcome::Refused(reason));
     }
-    let used = match judge(&row, client, (now, end), server.inner.refresh_grace) {
+    let is_own = row.used_at.is_some_and(|used| used.as_microsecond() == own.load(Ordering::Relaxed));
+    let grace = if is_own { SignedDuration::MAX } else { server.inner.refresh_grace };
+    let used = match judge(&row, client, (now, end), grace) {
         Ok(Use::Stolen) => {
             // with every access token that came of it (RFC 9700 §4.14.2)
             let theft = (Refusal::RefreshReused, RevokeCause::RefreshReuse, AuditKind::RefreshReuse);
@@ -110,6 +124,7 @@ async fn attempt(
         if !rotated || !added {
             return Ok(Outcome::Stale { resource_server_id: grant.resource_server_id });
         }
+        own.store(now.as_microsecond(), Ordering::Relaxed);
     }
     let lineage = Lineage {
         grant_id: Some(row.grant.id),

@@ -70,13 +70,13 @@ impl KeyRing {
     pub(super) fn begin(
         &self,
         algorithm: SigningAlgorithm,
-        claims: &impl Serialize,
+        (typ, claims): (&str, &impl Serialize),
     ) -> Result<(Arc<Half>, String), Error> {
         let half = &self.active(algorithm).ok_or(Error::NoKey(algorithm))?.half;
         let payload = serde_json::to_vec(claims).map_err(|_| KeyError::Sign)?;
-        let prefix = &half.public.prefix;
+        let prefix = half.public.header(typ);
         let mut token = String::with_capacity(prefix.len() + payload.len() * 4 / 3 + 352);
-        token.push_str(prefix);
+        token.push_str(&prefix);
         URL_SAFE_NO_PAD.encode_string(payload, &mut token);
         Ok((Arc::clone(half), token))
     }

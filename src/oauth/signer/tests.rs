@@ -13,7 +13,7 @@ fn key(algorithm: SigningAlgorithm) -> (Signer, PublicKey) {
 }
 
 fn token(signer: &Signer, key: &PublicKey, claims: &Value) -> String {
-    let mut token = key.prefix.clone();
+    let mut token = key.header("at+jwt").into_owned();
     URL_SAFE_NO_PAD.encode_string(claims.to_string(), &mut token);
     signer.sign(&mut token).unwrap();
     token

@@ -12,7 +12,7 @@ const REFERENCED: &str = "referenced-canary-0123456789-abcdefghijklm";
 const WRONG: &str = "wrong-canary-0123456789-abcdefghijklmnopqrs";
 
 /// Every form in which a secret might stand somewhere.
-pub(super) fn forms(secret: &str) -> Vec<String> {
+fn forms(secret: &str) -> Vec<String> {
     let hash = SecretText::new(secret).hash();
     let hex: String = hash.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
     let bytes = secret.as_bytes();
@@ -27,7 +27,7 @@ pub(super) fn forms(secret: &str) -> Vec<String> {
 }
 
 /// All of the database as text, table by table; bytes in hex.
-pub(super) async fn dump(target: &Target) -> Vec<(String, String)> {
+async fn dump(target: &Target) -> Vec<(String, String)> {
     let mut connection = crate::directory::database(target.home.path()).await;
     let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
     let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(&mut connection).await.unwrap();
@@ -44,6 +44,22 @@ pub(super) async fn dump(target: &Target) -> Vec<(String, String)> {
         dumped.push((table, text.join("\n")));
     }
     dumped
+}
+
+/// Looks for all of them in the log, in the metrics and, but for the hashes that are compared with, in every table.
+pub(super) async fn are_nowhere(target: &Target, secrets: &[String]) {
+    let metrics = target.server.get(&target.server.admin("/metrics")).await.text().await.unwrap();
+    for (place, text) in [("the log", target.server.log()), ("the metrics", metrics)] {
+        for form in secrets.iter().flat_map(|secret| forms(secret)) {
+            assert!(!text.contains(&form), "{place} has {form}");
+        }
+    }
+    for (table, text) in dump(target).await {
+        for form in secrets.iter().flat_map(|secret| forms(secret).into_iter().take(3)) {
+            let hex: String = form.bytes().map(|byte| format!("{byte:02X}")).collect();
+            assert!(!text.contains(&form) && !text.contains(&hex), "table {table} has {form}");
+        }
+    }
 }
 
 /// OV-10, Y-05: no secret, token or key in the log at its loudest, in metrics, in the admin's list, or in any table.

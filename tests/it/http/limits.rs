@@ -4,8 +4,11 @@ use holdfast::http::Sources;
 use holdfast::metrics::Endpoint;
 use holdfast::oauth::ClientLimits;
 use reqwest::RequestBuilder;
+use serde_json::json;
 
-use crate::oauth::harness::{Answer, BILLING, ISSUER, Server, Setup, answer, secret};
+use crate::oauth::harness::{Answer, BILLING, ISSUER, Server, Setup, answer, client, secret};
+use crate::oauth::person::{CALLBACK, authorized};
+use crate::store::engine::Engine;
 
 const FORM: [(&str, &str); 2] = [("grant_type", "client_credentials"), ("resource", BILLING)];
 
@@ -50,6 +53,37 @@ async fn a_client_spends_its_own_budget_at_each_endpoint() {
     }
     assert!(is_throttled(&server.post_as("reporter", "/oauth/token", &FORM).await));
     assert!(server.metric("holdfast_rate_limit_exceeded_total{endpoint=\"token\"} 1"));
+}
+
+/// N-08, S21: a flood of pushed requests, or of devices, is told to wait and leaves nothing behind.
+#[tokio::test]
+async fn a_flood_of_pushed_requests_leaves_nothing() {
+    let fresh = Engine::Sqlite.fresh().await;
+    let limits = ClientLimits { par: 1, device: 1, ..ClientLimits::default() };
+    let server = Setup { limits, url: Some(fresh.url.clone()), ..Setup::default() }.start().await;
+    let device = json!({"grantTypes": ["authorization_code", "device_code"], "redirectURIs": [CALLBACK],
+        "authenticationMethod": "ClientSecretBasic"});
+    server.put("portal", &client(device)).await;
+    server.store.refresh().await.unwrap();
+    let challenge = authorized("portal").code_challenge;
+    let form = [
+        ("response_type", "code"),
+        ("redirect_uri", CALLBACK),
+        ("code_challenge", &*challenge),
+        ("code_challenge_method", "S256"),
+    ];
+    for (path, form, status, table) in [
+        ("/oauth/par", &form[..], 201, "authorization_request"),
+        ("/oauth/device_authorization", &[], 200, "device_authorization"),
+    ] {
+        let first = server.post_as("portal", path, form).await;
+        assert_eq!(first.status, status, "{first:?}");
+        for _ in 0..10 {
+            assert!(is_throttled(&server.post_as("portal", path, form).await), "{path}");
+        }
+        assert_eq!(fresh.number(&format!("SELECT count(*) FROM {table}")).await, 1);
+    }
+    assert!(server.metric("holdfast_rate_limit_exceeded_total{endpoint=\"par\"} 10"));
 }
 
 async fn limited(trusted: &[&str]) -> Server {

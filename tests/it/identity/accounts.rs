@@ -109,6 +109,7 @@ async fn what_cannot_be_is_refused(
     assert_eq!(all.json()["items"].as_array().unwrap().len(), 1, "no side effect");
 }
 
+/// Y-08, R-60: where a page begins is an id and nothing else: whatever stands there is compared, never run.
 #[tokio::test]
 async fn a_long_list_comes_in_pages() {
     let server = server().await;
@@ -122,4 +123,15 @@ async fn a_long_list_comes_in_pages() {
     let two = call(&server, "vera", "GET", &next, Value::Null).await.json();
     assert_eq!((two["items"].as_array().unwrap().len(), two.get("next")), (1, None));
     assert_eq!(two["items"][0]["email"], "c@example.com");
+    for forged in ["x' OR '1'='1", "usr_' UNION SELECT 1--", "zzz", "usr_zzz%00", "zz';DROP TABLE account;--"] {
+        let encoded: String = url::form_urlencoded::byte_serialize(forged.as_bytes()).collect();
+        let got = call(&server, "vera", "GET", &format!("/admin/users?after={encoded}"), Value::Null).await;
+        assert!(got.status == 200 && got.json()["items"] == serde_json::json!([]) || got.status == 400, "{got:?}");
+    }
+    for wrong in ["limit=0", "limit=501", "limit=x", "order=1", "after=a&after=b"] {
+        let got = call(&server, "vera", "GET", &format!("/admin/users?{wrong}"), Value::Null).await;
+        assert_eq!(got.status, 400, "{wrong}: {got:?}");
+    }
+    let all = call(&server, "vera", "GET", "/admin/users", Value::Null).await.json();
+    assert_eq!(all["items"].as_array().unwrap().len(), 3);
 }

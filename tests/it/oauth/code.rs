@@ -29,20 +29,23 @@ async fn a_code_becomes_tokens(#[case] client: &str, #[case] postgres: bool) {
     let token = text(&issued, "access_token");
     let claims = super::token::claims(&server, token, BILLING).await;
     let names: Vec<&String> = claims.as_object().unwrap().keys().collect();
-    assert_eq!(names, ["aud", "auth_time", "client_id", "exp", "iat", "iss", "jti", "scope", "sub"]);
+    assert_eq!(names, ["acr", "amr", "aud", "auth_time", "client_id", "exp", "iat", "iss", "jti", "scope", "sub"]);
+    assert_eq!((&claims["acr"], &claims["amr"]), (&json!(ACR), &json!(["pwd"])));
     assert_eq!((&claims["sub"], &claims["client_id"]), (&json!(USER), &json!(client)));
     assert_eq!((&claims["iss"], &claims["auth_time"]), (&json!(ISSUER), &json!(now().as_second() - 77)));
     let seen = server.introspect("rs_billing", token).await;
     assert_eq!(
-        (&seen["active"], &seen["sub"], &seen["auth_time"]),
-        (&json!(true), &claims["sub"], &claims["auth_time"])
+        (&seen["active"], &seen["sub"], &seen["auth_time"], &seen["acr"]),
+        (&json!(true), &claims["sub"], &claims["auth_time"], &claims["acr"])
     );
     let refreshed = server.refresh(client, text(&issued, "refresh_token")).await;
     assert_eq!(refreshed.status, 200, "{refreshed:?}");
     let refreshed = refreshed.json();
     assert_ne!(refreshed["refresh_token"], issued["refresh_token"]);
     let again = super::token::claims(&server, text(&refreshed, "access_token"), BILLING).await;
-    assert_eq!((&again["sub"], &again["auth_time"]), (&claims["sub"], &claims["auth_time"]), "S-02");
+    for kept in ["sub", "auth_time", "acr", "amr"] {
+        assert_eq!(again[kept], claims[kept], "S-02: {kept}");
+    }
     for line in [
         "holdfast_tokens_issued_total{grant_type=\"authorization_code\"} 1",
         "holdfast_tokens_issued_total{grant_type=\"refresh_token\"} 1",
@@ -63,6 +66,7 @@ use Code::{Ended, Intact, Redeemed};
 
 struct Row(&'static str, &'static str, &'static [(&'static str, &'static str)], &'static str, Code);
 
+const ACR: &str = "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport";
 const OTHER: &str = "https://eddsa.example.com";
 const LONG: &str = "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789";
 
@@ -71,6 +75,13 @@ const ROWS: &[Row] = &[
     Row("no redirect URI", "app", &[("redirect_uri", "")], "", Redeemed),
     Row("its resource", "app", &[("resource", BILLING)], "", Redeemed),
     Row("a scope says nothing", "app", &[("scope", "invoices.void")], "", Redeemed),
+    Row(
+        "rights of a kind that nobody knows",
+        "app",
+        &[("authorization_details", "[{\"type\":\"x\"}]")],
+        "invalid_authorization_details",
+        Intact,
+    ),
     Row("no code", "app", &[("code", "")], "invalid_request", Intact),
     Row(
         "an unknown code",

@@ -72,7 +72,7 @@ async fn server_beside(elsewhere: &Elsewhere, names: &Arc<Names>, change: impl F
     Setup { dynamic, ..Setup::default() }.start().await
 }
 
-/// CI-03, CI-09, CI-17: a document becomes a client like every other, and costs one request.
+/// CI-03, CI-09, CI-16, CI-17, R-41: a document becomes a client like every other, and costs one request.
 #[tokio::test]
 async fn a_document_becomes_a_client() {
     let world = World::start(|_| {}).await;

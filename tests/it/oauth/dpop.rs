@@ -283,7 +283,7 @@ async fn the_target_is_known_from_configuration(#[case] name: &str, #[case] valu
     }
 }
 
-/// P-11, P-12, P-15, C-08, R-56: a code is bound to the key that it was asked for with, and nothing that fails before
+/// P-11, P-12, P-15, C-08, R-21, R-56: a code is bound to the key that it was asked for with, and nothing that fails before
 /// it is redeemed uses it up; the refresh tokens of a public client stay with the key.
 #[tokio::test]
 async fn a_code_and_what_comes_of_it_stay_with_the_key() {
@@ -316,6 +316,14 @@ async fn a_code_and_what_comes_of_it_stay_with_the_key() {
     }
     let issued = post(redeem(), Some(with(&key))).await;
     assert_eq!((issued.status, &issued.json()["token_type"]), (200, &json!("DPoP")), "{issued:?}");
+    for proof in [None, Some(with(&other))] {
+        let again = post(redeem(), proof).await;
+        assert_eq!(
+            again.error(),
+            "invalid_grant",
+            "R-21: who has the code and the verifier, and not the key, ends nothing"
+        );
+    }
     let refresh = |token: &Value| {
         let token = token["refresh_token"].as_str().unwrap().to_owned();
         vec![("grant_type", "refresh_token".to_owned()), ("refresh_token", token), ("client_id", "app".to_owned())]
@@ -364,6 +372,7 @@ async fn a_pushed_request_is_bound_to_the_key_that_pushed_it() {
     let pushed = push(Some(key.jkt()), proof.clone()).await;
     assert_eq!(pushed.status, 201, "{pushed:?}");
     assert_eq!(push(None, proof).await.error(), "invalid_dpop_proof", "twice");
+    assert_eq!(server.audited(AuditKind::DpopReplay).await, 1);
     assert_eq!(push(Some(other.jkt()), at(&key, "/oauth/par")).await.error(), "invalid_request");
     assert_eq!(push(None, at(&key, "/oauth/token")).await.error(), "invalid_dpop_proof");
     assert_eq!(push(None, at(&key, "/oauth/par")).await.status, 201);

@@ -2,9 +2,11 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
 
-use super::harness::{BILLING, ISSUER, answer, now, server};
+use super::harness::{BILLING, ISSUER, answer, now, secret, server};
 
 /// E-03; the client itself, the resource and who acts as the resource see the same.
 #[tokio::test]
@@ -24,6 +26,44 @@ async fn whoever_may_know_is_told_everything() {
         assert!(uuid::Uuid::parse_str(seen["jti"].as_str().unwrap()).is_ok());
     }
     assert!(server.metric("holdfast_introspection_total{active=\"true\"} 3"));
+}
+
+/// E-07: who asks for it gets the answer signed, for them alone, and nobody takes it for a token.
+#[tokio::test]
+async fn the_answer_may_be_signed() {
+    let server = server().await;
+    let token = server.token("reporter", BILLING).await;
+    let ask = async |caller: &str, accept: &str, token: &str| {
+        let request = server.http.post(format!("{}/oauth/introspect", server.public)).header("accept", accept);
+        answer(request.basic_auth(caller, Some(secret(caller))).form(&[("token", token)])).await
+    };
+    let jwks: JwkSet = serde_json::from_str(&server.get("/.well-known/jwks.json").await.text).unwrap();
+    let metadata = server.get("/.well-known/oauth-authorization-server").await.json();
+    for (caller, algorithm) in [("rs_billing", Algorithm::ES256), ("reporter", Algorithm::RS256)] {
+        let plain = ask(caller, "application/json", &token).await.json();
+        for (token, expected) in [(token.as_str(), plain), ("unknown", json!({"active": false}))] {
+            let accept = "application/json;q=0.1, Application/token-introspection+JWT";
+            let signed = ask(caller, accept, token).await;
+            assert_eq!(signed.header("content-type"), "application/token-introspection+jwt");
+            assert_eq!((signed.status, signed.header("cache-control")), (200, "no-store"));
+            let header = decode_header(&signed.text).unwrap();
+            assert_eq!((header.typ.as_deref(), header.alg), (Some("token-introspection+jwt"), algorithm));
+            let said = json!(format!("{algorithm:?}"));
+            assert!(metadata["introspection_signing_alg_values_supported"].as_array().unwrap().contains(&said));
+            let key = DecodingKey::from_jwk(jwks.find(&header.kid.unwrap()).unwrap()).unwrap();
+            let mut validation = Validation::new(algorithm);
+            validation.set_audience(&[caller]);
+            validation.set_issuer(&[ISSUER]);
+            validation.set_required_spec_claims(&["iss", "aud"]);
+            let claims = decode::<Value>(&signed.text, &key, &validation).unwrap().claims;
+            let now = now().as_second();
+            assert_eq!(claims, json!({"iss": ISSUER, "aud": caller, "iat": now, "token_introspection": expected}));
+            assert_eq!(server.introspect(caller, &signed.text).await, json!({"active": false}), "D-03");
+        }
+    }
+    let nobody = server.http.post(format!("{}/oauth/introspect", server.public));
+    let nobody = nobody.header("accept", "application/token-introspection+jwt").form(&[("token", &token)]);
+    assert_eq!(answer(nobody).await.error(), "invalid_client", "E-01");
 }
 
 /// E-02, D-03, D-04, R-22: everything else is exactly `{"active":false}`.

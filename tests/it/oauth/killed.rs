@@ -11,7 +11,7 @@ use holdfast::oauth::{AuthorizationServer, DeviceOptions, DpopOptions, Parts};
 use holdfast::seal::{MasterKey, Sealer};
 use holdfast::store::{Options, Store};
 use jiff::SignedDuration;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -173,4 +173,35 @@ async fn killed_under_load_no_family_is_lost_and_none_comes_back() {
     }
     let (status, refused) = refresh(&server, &ended).await.unwrap();
     assert_eq!((status, &refused["error"]), (400, &Value::from("invalid_grant")));
+}
+
+/// IV-4: what was acknowledged, a registration, its change, a revocation and the mode of registration, is there after
+/// the worst moment.
+#[tokio::test]
+async fn what_was_acknowledged_outlives_a_kill() {
+    let (home, mut server) = started().await;
+    let (store, codes) = beside(&home).await;
+    let token = sign_in(&server, &codes, &store).await;
+    let admin = home.api_key("a", "admin");
+    let url = |server: &Server, path: &str| server.public(&format!("/oauth/register{path}"));
+    let body = json!({"client_name": "Mine", "redirect_uris": ["http://127.0.0.1/cb"]});
+    let told: Value = server.client().post(url(&server, "")).json(&body).send().await.unwrap().json().await.unwrap();
+    let own = format!("/{}", text(&told, "client_id"));
+    let mut changed = body.clone();
+    (changed["client_id"], changed["client_name"]) = (told["client_id"].clone(), "Renamed".into());
+    let put = server.client().put(url(&server, &own)).bearer_auth(text(&told, "registration_access_token"));
+    let put: Value = put.json(&changed).send().await.unwrap().json().await.unwrap();
+    let form = [("token", token.as_str()), ("client_id", "app")];
+    assert_eq!(server.client().post(server.public("/oauth/revoke")).form(&form).send().await.unwrap().status(), 200);
+    let mode = server.client().put(server.admin("/admin/dcr")).bearer_auth(&admin);
+    assert_eq!(mode.json(&json!({"mode": "admin_only"})).send().await.unwrap().status(), 200);
+    server.signal("KILL");
+    server.ended().await;
+    let server = home.start().await;
+    let get = server.client().get(url(&server, &own)).bearer_auth(text(&put, "registration_access_token"));
+    let read: Value = get.send().await.unwrap().json().await.unwrap();
+    assert_eq!(read["client_name"], "Renamed", "{read}");
+    let (status, refused) = refresh(&server, &token).await.unwrap();
+    assert_eq!((status, &refused["error"]), (400, &Value::from("invalid_grant")));
+    assert_eq!(server.client().post(url(&server, "")).json(&body).send().await.unwrap().status(), 401);
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::harness::{BILLING, ISSUER, Setup, answer, resource_server, server};
 
-/// M-02, M-04, G-02, G-03, finding 12
+/// M-02, M-03, M-04, G-02, G-03, RC-12, finding 12
 #[rstest]
 #[case::root(ISSUER, &["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/"])]
 #[case::path(
@@ -43,6 +43,22 @@ async fn every_form_is_the_same_document(#[case] issuer: &str, #[case] forms: &[
         let unchanged = answer(request).await;
         assert_eq!((unchanged.status, unchanged.text.as_str()), (304, ""), "{tag}");
     }
+}
+
+/// R-66, M-07, RC-11: what clients open and call is https and plain enough for the shell of whoever wrote them.
+#[tokio::test]
+async fn every_place_is_a_plain_https_url() {
+    let server = server().await;
+    let document = server.get("/.well-known/oauth-authorization-server").await.json();
+    let mut places = 0;
+    for (name, value) in document.as_object().unwrap() {
+        let Some(url) = value.as_str() else { continue };
+        let rest = url.strip_prefix("https://").unwrap_or_else(|| panic!("{name}: {url}"));
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'/');
+        assert!(rest.bytes().all(plain), "{name}: {url}");
+        places += 1;
+    }
+    assert!(places >= 9, "{places}");
 }
 
 /// Y-02

@@ -21,7 +21,7 @@ async fn refreshed(server: &Server, client: &str, token: &str) -> (String, Strin
     (text(&answer, "access_token").to_owned(), text(&answer, "refresh_token").to_owned())
 }
 
-/// C-01, C-02, RC-13: within the window the same successor, after it the end of the family, told, counted and audited.
+/// M-09, C-01, C-02, RC-13: within the window the same successor, after it the end of the family, told, counted and audited.
 #[tokio::test]
 async fn a_lost_answer_is_given_again_and_a_theft_ends_the_family() {
     for client in ["app", "portal"] {

@@ -69,7 +69,7 @@ fn with(change: Value) -> Value {
     body
 }
 
-/// H-01, H-04, M-05 of SDKs: everything that is registered is told back, and nothing is null.
+/// H-01, H-04, RC-7: everything that is registered is told back, and nothing is null.
 #[tokio::test]
 async fn a_client_is_registered_and_told_so() {
     let server = server().await;
@@ -286,7 +286,7 @@ async fn every_replica_follows_the_mode() {
     assert_eq!(other.get("/.well-known/openid-configuration").await.json()["registration_endpoint"], Value::Null);
 }
 
-/// H-09: with its registration access token a client reads, replaces and ends itself; nobody else does.
+/// H-09, P-14: with its registration access token a client reads, replaces and ends itself; nobody else does.
 #[tokio::test]
 async fn a_client_manages_itself() {
     let server = server().await;
@@ -308,6 +308,11 @@ async fn a_client_manages_itself() {
             let refused = server.manage(method, path, bad, Some(&native())).await;
             assert_eq!((refused.status, refused.error().as_str()), (401, "invalid_token"), "{path} {bad:?}");
         }
+    }
+    for (scheme, status) in [("bearer", 200), ("BEARER", 200), ("DPoP", 401), ("Basic", 401)] {
+        let url = format!("{}{path}", server.public);
+        let read = answer(server.http.get(url).header("authorization", format!("{scheme} {token}"))).await;
+        assert_eq!(read.status, status, "P-14: {scheme}");
     }
     let read = server.manage(Method::GET, &path, Some(token), None).await;
     assert_eq!((read.status, read.header("cache-control")), (200, "no-store"));

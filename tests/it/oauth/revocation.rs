@@ -1,8 +1,10 @@
 //! Revocation: a client ends what is its own, at once and for everybody.
 
+use holdfast::store::{Revoke, RevokeCause};
 use serde_json::json;
 
 use super::harness::{BILLING, server};
+use super::person::{USER, text};
 
 /// F-02, F-04, E-04: also with a wrong hint, also an opaque token.
 #[tokio::test]
@@ -54,4 +56,35 @@ async fn a_request_that_cannot_be_meant_is_refused() {
     let nobody = server.post("/oauth/revoke", None, "token=x").await;
     assert_eq!((nobody.status, nobody.error().as_str()), (401, "invalid_client"));
     assert!(server.metric("holdfast_revocation_requests_total{outcome=\"refused\"} 3"));
+}
+
+/// E-05, R-28, C-07: whatever ends what was issued, a client, its user, a resource or a moment, ends it for introspection
+/// and refresh alike, and for good: what is issued afterwards lives, what was issued before does not come back.
+#[tokio::test]
+async fn what_was_ended_does_not_come_back() {
+    let server = server().await;
+    for (ended, cause) in [
+        (Revoke::Client("app"), RevokeCause::Suspended),
+        (Revoke::Subject(USER), RevokeCause::UserDisabled),
+        (Revoke::ResourceServer("rs_billing"), RevokeCause::Administrator),
+    ] {
+        let before = server.sign_in("app").await;
+        let (token, refresh) = (text(&before, "access_token"), text(&before, "refresh_token"));
+        server.end(ended, cause).await;
+        for seconds in [0, 1, -600] {
+            server.clock.advance(seconds);
+            assert_eq!(server.introspect("rs_billing", token).await, json!({"active": false}), "{ended:?} {seconds}");
+            assert_eq!(server.refresh("app", refresh).await.error(), "invalid_grant", "{ended:?}");
+        }
+        let after = server.sign_in("app").await;
+        assert!(server.is_active(text(&after, "access_token")).await, "{ended:?}");
+    }
+    let (old, moment) = (server.sign_in("app").await, {
+        server.clock.advance(10);
+        holdfast::domain::Clock::now(&*server.clock)
+    });
+    let new = server.sign_in("app").await;
+    server.end(Revoke::ClientBefore { client_id: "app", before: moment }, RevokeCause::SecretRevoked).await;
+    assert!(!server.is_active(text(&old, "access_token")).await);
+    assert!(server.is_active(text(&new, "access_token")).await);
 }

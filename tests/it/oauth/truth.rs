@@ -63,6 +63,8 @@ impl World {
             "request_uri_parameter_supported" => assert_eq!(self.fetches_request_objects().await, *value),
             "claims_parameter_supported" => assert_eq!(self.reads_claims().await, *value),
             "client_id_metadata_document_supported" => assert_eq!(self.reads_documents().await, *value),
+            "acr_values_supported" => self.sign_ins(value).await,
+            "introspection_signing_alg_values_supported" => self.signed_answers(value).await,
             "subject_types_supported" => self.subjects(value).await,
             "id_token_signing_alg_values_supported" => self.signs(value).await,
             _ => panic!("nothing probes {member}: {value}"),

@@ -152,6 +152,14 @@ fn policy() -> Vec<Row> {
             "spec.accessToken.lifetimeSeconds",
             "greater than or equal to 60",
         ),
+        // M-10
+        accepted(base, vec![("/spec/accessToken", json!({"lifetimeSeconds": 3600}))]),
+        refused(
+            base,
+            vec![("/spec/accessToken", json!({"lifetimeSeconds": 3601}))],
+            "spec.accessToken.lifetimeSeconds",
+            "less than or equal to 3600",
+        ),
     ]
 }
 

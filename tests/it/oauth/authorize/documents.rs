@@ -163,5 +163,7 @@ async fn a_registered_client_is_authorized_and_stays_while_its_grant_lives() {
     assert_eq!(ended.status, 204);
     let gone = refresh(&stage, id, token.json()["refresh_token"].as_str().unwrap()).await;
     assert_eq!((gone.status, gone.error().as_str()), (401, "invalid_client"), "H-10: {gone:?}");
-    refused(&browser.open(&request(id, &here)).await, 400, "invalid_client");
+    let page = browser.open(&request(id, &here)).await;
+    refused(&page, 400, "invalid_client");
+    assert!(page.text().contains("Remove this server in the application and add it again"), "H-10: {}", page.text());
 }

@@ -33,7 +33,7 @@ fn by(client: &str, request_uri: &str) -> String {
     format!("/oauth/authorize?{}", url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish())
 }
 
-/// S22; N-01, N-02, N-05, N-06, N-07, N-10: a client pushes, its user goes on, once.
+/// S22; N-01, N-02, N-05, N-06, N-07, N-10, R-39: a client pushes, its user goes on, once.
 #[rstest]
 #[case::public("app")]
 #[case::with_a_secret("confidential")]
@@ -136,6 +136,7 @@ async fn a_slow_user_may_finish() {
 #[case::plain("app", &[("code_challenge_method", "plain")], 400, "invalid_request")]
 #[case::scope("app", &[("scope", "nonsense")], 400, "invalid_scope")]
 #[case::resource("app", &[("resource", "https://elsewhere.example")], 400, "invalid_target")]
+#[case::details("app", &[("authorization_details", "[]")], 400, "invalid_authorization_details")]
 #[case::machine("machine", &[], 401, "invalid_client")]
 #[case::nobody("nobody", &[], 401, "invalid_client")]
 #[case::suspended("asleep", &[], 400, "unauthorized_client")]

@@ -88,6 +88,7 @@ async fn an_unknown_client_looks_like_a_suspended_one() {
 #[case::unattached(&[("scope", "a\"b")], "invalid_scope")]
 #[case::resource(&[("resource", "https://elsewhere.example")], "invalid_target")]
 #[case::draft(&[("resource", "https://draft.example.com/mcp")], "invalid_target")]
+#[case::details(&[("authorization_details", "[{\"type\":\"x\"}]")], "invalid_authorization_details")]
 #[case::object(&[("request", "eyJhbGciOiJub25lIn0.e30.")], "request_not_supported")]
 #[case::prompt(&[("prompt", "none login")], "invalid_request")]
 #[case::age(&[("max_age", "-1")], "invalid_request")]

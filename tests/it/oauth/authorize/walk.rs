@@ -94,7 +94,7 @@ async fn state_comes_back_as_it_was() {
     assert!(page.returned("code").is_some() && page.returned("state").is_none());
 }
 
-/// what is registered is kept as it is; `iss` is there once, in success and in error.
+/// what is registered is kept as it is; `iss` is there once, in success and in error.
 #[tokio::test]
 async fn a_registered_query_is_kept() {
     let stage = Stage::set().await;

@@ -1,5 +1,8 @@
 //! A consent is withdrawn by whoever gave it, or by an administrator, and ends what came of it.
 
+use std::sync::Arc;
+
+use futures::future::join_all;
 use holdfast::domain::Actor;
 use holdfast::domain::audit::AuditKind;
 use holdfast::oauth::Withdraw;
@@ -7,7 +10,7 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::stage::{ADA, BOB, Stage, asks_consent, code, request};
-use crate::oauth::harness::{Setup, answer, secret};
+use crate::oauth::harness::{Answer, Setup, answer, secret};
 use crate::store::engine::Engine;
 
 const BACK: (&str, &str) = ("redirect_uri", "https://app.example.com/cb");
@@ -94,4 +97,80 @@ async fn administrators_see_and_end_consents() {
     assert_eq!(answer(delete("olga")).await.status, 404);
     assert_eq!(stage.rows("consent").await, 0);
     assert!(stage.server.metric(r#"holdfast_consent_revoked_total{actor="admin"} 1"#));
+}
+
+/// How a person takes back what they have allowed.
+#[derive(Clone, Copy)]
+enum Way {
+    SignOut,
+    Withdrawal,
+}
+
+/// IV-1, IV-3, C-07: fifty at once authorize, redeem and renew at two servers while their user takes it back. What they
+/// are issued is over by then, and after the answer nobody is issued anything.
+#[rstest]
+#[case::sign_out(Way::SignOut)]
+#[case::withdrawal(Way::Withdrawal)]
+#[tokio::test]
+async fn nothing_is_issued_after_the_user_has_taken_it_back(#[case] way: Way) {
+    let fresh = Engine::Postgres.fresh().await;
+    let stage = Stage::on(Setup { url: Some(fresh.url.clone()), ..Setup::default() }).await;
+    let clock = Some(Arc::clone(&stage.server.clock));
+    let second = Setup { url: Some(fresh.url.clone()), clock, ..Setup::default() }.start().await;
+    let ada = stage.signed_in(ADA).await;
+    let page = ada.open(&request("confidential", &[])).await;
+    let mut codes = vec![code(&ada.decide(&page, "allow").await)];
+    for _ in 1..20 {
+        codes.push(code(&ada.open(&request("confidential", &[])).await));
+    }
+    let mut families = Vec::new();
+    for code in codes.split_off(10) {
+        let issued = stage.redeem("confidential", &code, &[BACK]).await.json();
+        families.push(issued["refresh_token"].as_str().unwrap().to_owned());
+    }
+    let redeem = |server: &str, form: Vec<(&'static str, String)>| {
+        let request = stage.server.http.post(format!("{server}/oauth/token"));
+        answer(request.basic_auth("confidential", Some(secret("confidential"))).form(&form))
+    };
+    let at = [&stage.server.public, &second.public];
+    let all = |codes: &[String], families: &[String]| {
+        let codes = codes.iter().map(|code| {
+            let verifier = ("code_verifier", super::stage::VERIFIER.to_owned());
+            vec![("grant_type", "authorization_code".to_owned()), ("code", code.clone()), verifier]
+        });
+        let families = families.iter().flat_map(|token| {
+            let form = vec![("grant_type", "refresh_token".to_owned()), ("refresh_token", token.clone())];
+            [form.clone(), form]
+        });
+        codes.chain(families).enumerate().map(|(n, form)| redeem(at[n % 2], form)).collect::<Vec<_>>()
+    };
+    let account = ada.open("/account").await;
+    let end = async {
+        match way {
+            Way::SignOut => ada.submit(&account, "/logout", &[]).await,
+            Way::Withdrawal => ada.submit(&account, "/account/withdraw", &[]).await,
+        }
+    };
+    let again = request("confidential", &[]);
+    let pages = join_all((0..20).map(|_| ada.open(&again)));
+    let (answers, pages, ended) = tokio::join!(join_all(all(&codes, &families)), pages, end);
+    assert!(ended.status < 400, "{}", ended.html);
+    for issued in answers.iter().filter(|answer| answer.status == 200).map(Answer::json) {
+        let token = issued["access_token"].as_str().unwrap();
+        assert_eq!(second.introspect("confidential", token).await, json!({"active": false}));
+        families.push(issued["refresh_token"].as_str().unwrap().to_owned());
+    }
+    codes.extend(pages.iter().filter_map(|page| page.returned("code")));
+    for answer in join_all(all(&codes, &families)).await {
+        assert_eq!((answer.status, answer.error().as_str()), (400, "invalid_grant"), "{answer:?}");
+    }
+    for (table, condition) in [("access_token", "subject LIKE 'usr_%'"), ("token_grant", "true")] {
+        let living = format!("SELECT count(*) FROM {table} WHERE revoked_at IS NULL AND {condition}");
+        assert_eq!(fresh.number(&living).await, 0, "{table}");
+    }
+    let page = ada.open(&again).await;
+    match way {
+        Way::SignOut => assert!(super::stage::asks_password(&page), "{}", page.html),
+        Way::Withdrawal => assert!(asks_consent(&page), "{}", page.html),
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use holdfast::domain::Actor;
+use holdfast::domain::resource_server::SigningAlgorithm;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
@@ -10,7 +12,7 @@ use super::signers::ALGORITHMS;
 use super::world::World;
 use super::{exactly, listed, text};
 use crate::oauth::authorize::stage::{FILES, VERIFIER, asks_consent, challenge, code};
-use crate::oauth::harness::{Answer, ISSUER};
+use crate::oauth::harness::{Answer, ISSUER, answer, credential, now, resource_server, secret};
 
 const DEVICE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
@@ -187,5 +189,37 @@ impl World {
         let keys = set["keys"].as_array().unwrap().iter().map(|key| key["alg"].as_str().unwrap());
         assert_eq!(listed(claimed), keys.collect());
         assert!(self.by_code().await.json().get("id_token").is_none());
+    }
+
+    /// S-04: how users sign in, whatever a client would rather have.
+    pub async fn sign_ins(&self, claimed: &Value) {
+        let does = async |acr: &str| {
+            let code = code(&self.ask(&self.ada, "quiet", &[("acr_values", acr)]).await.unwrap());
+            let token = self.stage.redeem("quiet", &code, &[("redirect_uri", "https://app.example.com/cb")]).await;
+            self.verified(token.json()["access_token"].as_str().unwrap()).await.0["acr"] == acr
+        };
+        exactly(claimed, &["0", "1", "phr", "urn:mace:incommon:iap:silver"], does).await;
+    }
+
+    /// E-07: an answer is signed as the tokens of who asks are.
+    pub async fn signed_answers(&self, claimed: &Value) {
+        let server = &self.stage.server;
+        let does = async |algorithm: &str| {
+            if !SigningAlgorithm::ALL.iter().any(|known| known.as_str() == algorithm) {
+                return false;
+            }
+            let policy = json!({"accessToken": {"signingAlgorithm": algorithm}});
+            let mut tx = server.store.write(&Actor::controller()).await.unwrap();
+            tx.put("rs_signed", &resource_server("https://signed.example.com", policy), None, now()).await.unwrap();
+            tx.put_credential("rs_signed", &credential("cred-signed", &secret("rs_signed"))).await.unwrap();
+            tx.commit().await.unwrap();
+            server.store.refresh().await.unwrap();
+            let request = server.http.post(format!("{}{}", server.public, self.path("introspection_endpoint")));
+            let request = request.header("accept", "application/token-introspection+jwt");
+            let signed = answer(request.basic_auth("rs_signed", Some(secret("rs_signed"))).form(&[("token", "x")])).await;
+            assert_eq!(signed.status, 200, "{signed:?}");
+            decode_header(&signed.text).is_ok_and(|header| format!("{:?}", header.alg) == algorithm)
+        };
+        exactly(claimed, &ALGORITHMS, does).await;
     }
 }
