@@ -216,7 +216,8 @@ impl World {
             server.store.refresh().await.unwrap();
             let request = server.http.post(format!("{}{}", server.public, self.path("introspection_endpoint")));
             let request = request.header("accept", "application/token-introspection+jwt");
-            let signed = answer(request.basic_auth("rs_signed", Some(secret("rs_signed"))).form(&[("token", "x")])).await;
+            let signed =
+                answer(request.basic_auth("rs_signed", Some(secret("rs_signed"))).form(&[("token", "x")])).await;
             assert_eq!(signed.status, 200, "{signed:?}");
             decode_header(&signed.text).is_ok_and(|header| format!("{:?}", header.alg) == algorithm)
         };
