@@ -14,11 +14,13 @@ fn read(kind: Kind, change: Value) -> Result<Metadata, Fault> {
 #[test]
 fn a_name_is_only_a_name() {
     let long = "x".repeat(2_000);
+    let words = format!("{} y", &long[..127]);
     let rows = [
         ("</title><script>alert(1)</script>", "</title><script>alert(1)</script>"),
         ("a\u{202e}b\u{2066}c\u{200b}d\u{feff}e", "abcde"),
         ("a\r\nb\tc\u{1b}[31md", "a b c[31md"),
         (&long, &long[..128]),
+        (&words, &long[..127]),
         ("\u{1f468}\u{200d}\u{1f469}", "\u{1f468}\u{200d}\u{1f469}"),
     ];
     for (name, shown) in rows {

@@ -69,5 +69,7 @@ pub(super) fn readable(name: &str) -> String {
     // a line break parts words, and so does what replaces it
     let spaced = name.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
     let name: String = spaced.filter(|c| !tricky(*c)).collect();
-    name.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_NAME).collect()
+    let name: String = name.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_NAME).collect();
+    // cut between two words: what is told is what is read when it comes back
+    name.trim_end().to_owned()
 }

@@ -27,6 +27,8 @@ pub mod oauth {
     mod json;
     pub mod jws;
 
+    use std::sync::OnceLock;
+
     use serde_json::Value;
 
     use self::client_metadata::{Kind, Metadata, RedirectPolicy};
@@ -53,12 +55,32 @@ pub mod oauth {
         }
     }
 
-    /// No key of ours made it, so nobody's signature is good.
+    /// A key set and the one token that its key ever signed (RFC 7515 appendix A.3).
+    const SIGNED: &str = include_str!("../seeds/jwt/es256");
+
+    fn known() -> &'static (KeySet, &'static str) {
+        static KNOWN: OnceLock<(KeySet, &str)> = OnceLock::new();
+        KNOWN.get_or_init(|| {
+            let (set, token) = SIGNED.split_once('\n').expect("two lines");
+            let set = json::object(set.as_bytes()).and_then(|set| KeySet::parse(&set).ok()).expect("a key set");
+            (set, token.trim_end())
+        })
+    }
+
+    fn message(token: &str) -> Option<&str> {
+        token.rsplit_once('.').map(|(message, _)| message)
+    }
+
+    /// Without a key nobody's signature is good, and of a key that signed once only what it signed.
     pub fn jwt(text: &str, set: &[u8]) {
         let expect = Expect { types: &["jwt"], untyped: true, algorithms: &Algorithm::ALL };
         let keys = json::object(set).and_then(|set| KeySet::parse(&set).ok()).unwrap_or_default();
         assert!(!keys.is_empty() || jws::verify(text, &keys, &expect).is_err());
         let _ = jws::verify(text, &keys, &expect);
+        let (known, token) = known();
+        if jws::verify(text, known, &expect).is_ok() {
+            assert_eq!(message(text), message(token));
+        }
         if let Ok((key, _)) = jws::verify_embedded(text, &expect) {
             assert_eq!(key.thumbprint.len(), 43);
         }
@@ -102,7 +124,10 @@ pub fn redirect(data: &[u8]) {
     if let Ok(chosen) = matches(&list, Some(asked)) {
         assert_eq!(chosen, asked);
         assert!(place(asked).is_ok());
-        assert!(asked == registered || (is_loopback(asked) && shown(asked) == shown(registered)), "{registered} {asked}");
+        assert!(
+            asked == registered || (is_loopback(asked) && shown(asked) == shown(registered)),
+            "{registered} {asked}"
+        );
     }
 }
 
