@@ -26,6 +26,7 @@ use crate::provision;
 use crate::seal;
 use crate::store;
 
+pub use door::policy;
 pub use serve::serve;
 
 /// Why a command of the program failed.

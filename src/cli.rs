@@ -6,6 +6,7 @@ mod crds;
 mod dcr;
 mod grant;
 mod key;
+mod lint;
 mod migrate;
 mod output;
 mod purge;
@@ -14,7 +15,7 @@ mod session;
 mod user;
 mod version;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -54,6 +55,8 @@ enum Command {
     Version,
     /// Print the custom resource definitions
     Crds(crds::Arguments),
+    /// Say what is wrong with policy files, without a cluster or a server; exit code 1 if anything is
+    Lint(lint::Arguments),
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),
@@ -119,30 +122,10 @@ impl From<app::Error> for Failure {
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let format = if cli.json { Format::Json } else { cli.output.unwrap_or_else(Format::fitting) };
-    let settings = |environment: Environment| config::load(cli.config.as_deref(), &environment);
-    let environment = Environment::of_process();
-    let done = match cli.command {
-        Command::Serve(arguments) => serve::run(&arguments, environment, settings).map(|()| Table::default()),
-        Command::Migrate => load(settings, environment).and_then(|s| migrate::run(&s)),
-        Command::Purge(arguments) => load(settings, environment).and_then(|s| purge::run(&s, &arguments)),
-        Command::Version => Ok(version::run()),
-        Command::Crds(arguments) => crds::run(&arguments).map(|()| Table::default()),
-        Command::Config(Config::Check) => load(settings, environment).map(|s| config_check::run(&s)),
-        Command::Admin(Admin::Dcr(arguments)) => load(settings, environment).and_then(|s| dcr::run(&s, &arguments)),
-        Command::Admin(Admin::Apikey(arguments)) => {
-            load(settings, environment).and_then(|s| apikey::run(&s, &arguments))
-        }
-        Command::Admin(Admin::User(arguments)) => load(settings, environment).and_then(|s| user::run(&s, *arguments)),
-        Command::Admin(Admin::Session(arguments)) => {
-            load(settings, environment).and_then(|s| session::run(&s, &arguments))
-        }
-        Command::Admin(Admin::Grant(arguments)) => load(settings, environment).and_then(|s| grant::run(&s, &arguments)),
-        Command::Admin(Admin::Key(arguments)) => load(settings, environment).and_then(|s| key::run(&s, &arguments)),
-    };
-    match done {
-        Ok(table) => {
+    match answer(cli.config.as_deref(), cli.command) {
+        Ok((table, code)) => {
             print!("{}", table.render(format));
-            ExitCode::SUCCESS
+            ExitCode::from(code)
         }
         Err(failure) => {
             eprintln!("holdfast: {}", failure.line);
@@ -151,11 +134,32 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn load(
-    settings: impl FnOnce(Environment) -> Result<Settings, config::Error>,
-    environment: Environment,
-) -> Result<Settings, Failure> {
-    Ok(settings(environment)?)
+/// What to print, and the exit code.
+fn answer(config: Option<&Path>, command: Command) -> Result<(Table, u8), Failure> {
+    let environment = Environment::of_process();
+    let settings = |environment: Environment| config::load(config, &environment);
+    let table = match command {
+        Command::Serve(arguments) => serve::run(&arguments, environment, settings).map(|()| Table::default())?,
+        Command::Version => version::run(),
+        Command::Crds(arguments) => crds::run(&arguments).map(|()| Table::default())?,
+        Command::Migrate => migrate::run(&settings(environment)?)?,
+        Command::Purge(arguments) => purge::run(&settings(environment)?, &arguments)?,
+        Command::Lint(arguments) => return lint::run(&settings(environment)?, &arguments),
+        Command::Config(Config::Check) => config_check::run(&settings(environment)?),
+        Command::Admin(command) => admin(&settings(environment)?, command)?,
+    };
+    Ok((table, 0))
+}
+
+fn admin(settings: &Settings, command: Admin) -> Result<Table, Failure> {
+    match command {
+        Admin::Apikey(arguments) => apikey::run(settings, &arguments),
+        Admin::User(arguments) => user::run(settings, *arguments),
+        Admin::Session(arguments) => session::run(settings, &arguments),
+        Admin::Grant(arguments) => grant::run(settings, &arguments),
+        Admin::Key(arguments) => key::run(settings, &arguments),
+        Admin::Dcr(arguments) => dcr::run(settings, &arguments),
+    }
 }
 
 /// Runs what waits, on a runtime of its own.

@@ -31,6 +31,7 @@ use crate::metrics::Metrics;
 use crate::provision::{Provisioner, Removed};
 
 pub use board::Board;
+pub use read::{Error as ReadError, Files, read};
 
 use absence::Absence;
 use publish::Place;

@@ -20,7 +20,7 @@ pub mod yaml;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::crd::FieldError;
+pub use crate::crd::FieldError;
 use crate::crd::common::{AdoptionPolicy, DELETION_POLICY_ANNOTATION, DeletionPolicy, DriftMode, Reconciliation};
 use crate::domain;
 
@@ -146,6 +146,15 @@ fn check(object: &Object, policy: &Policy) -> Vec<FieldError> {
         Object::OAuthClient(object) => oauth_client::check(object, policy),
         Object::Provider(object) => provider::check(object),
     });
+    errors
+}
+
+/// All that [`desired`] refuses whatever the references are.
+pub fn faults(object: &Object, policy: &Policy) -> Vec<FieldError> {
+    let mut errors = check(object, policy);
+    if !policy.trusts(object.namespace()) {
+        errors.extend(reserved(object, policy));
+    }
     errors
 }
 

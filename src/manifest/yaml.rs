@@ -40,6 +40,8 @@ pub struct Error {
     pub line: usize,
     /// Whose document it is, as far as it can be read: that object is invalid, not absent.
     pub key: Option<OwnerKey>,
+    /// It is well-formed and of somebody else's API group.
+    pub foreign: bool,
     /// All that is wrong with it; never empty, and without any value of a Secret.
     pub errors: Vec<FieldError>,
 }
@@ -59,17 +61,28 @@ impl fmt::Display for Error {
 
 /// Reads each document of a file by itself, so that one that is wrong spoils no other.
 pub fn read(text: &str) -> Vec<Result<Document, Error>> {
+    lines(text).into_iter().map(|(_, document)| document).collect()
+}
+
+/// The same, each with its first line in the file, from 1.
+pub fn lines(text: &str) -> Vec<(usize, Result<Document, Error>)> {
     let documents = split::documents(text);
     if documents.len() > MAX_DOCUMENTS {
         let error = FieldError::new("", format!("more than {MAX_DOCUMENTS} documents in one file"));
-        return vec![Err(Error { line: 1, key: None, errors: vec![error] })];
+        return vec![(1, Err(Error { line: 1, key: None, foreign: false, errors: vec![error] }))];
     }
     documents
         .into_iter()
         .filter_map(|(line, text)| match parse(text) {
             Ok(Value::Null) => None,
-            Ok(value) => Some(document(&value).map_err(|errors| Error { line, key: owner_key(&value), errors })),
-            Err(error) => Some(Err(Error { line, key: None, errors: vec![error] })),
+            Ok(value) => {
+                let told = document(&value).map_err(|errors| {
+                    let (key, foreign) = (owner_key(&value), is_foreign(&value));
+                    Error { line, key, foreign, errors }
+                });
+                Some((line, told))
+            }
+            Err(error) => Some((line, Err(Error { line, key: None, foreign: false, errors: vec![error] }))),
         })
         .collect()
 }
@@ -86,6 +99,16 @@ fn owner_key(value: &Value) -> Option<OwnerKey> {
     let name = value.pointer("/metadata/name")?.as_str()?;
     let namespace = value.pointer("/metadata/namespace").map_or(Some(DEFAULT_NAMESPACE), Value::as_str)?;
     Some(OwnerKey::new(kind, namespace, name))
+}
+
+fn is_foreign(value: &Value) -> bool {
+    let group = |version: &str| version.split_once('/').map_or(String::new(), |(group, _)| group.to_owned());
+    let version = value.get("apiVersion").and_then(Value::as_str).filter(|version| !version.is_empty());
+    let core = ["Secret", "Namespace"].map(Value::from);
+    version.is_some_and(|version| match group(version).as_str() {
+        "" => !core.iter().any(|kind| value.get("kind") == Some(kind)),
+        other => other != group(crd::API_VERSION),
+    })
 }
 
 fn document(value: &Value) -> Result<Document, Vec<FieldError>> {

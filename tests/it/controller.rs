@@ -4,6 +4,7 @@ mod alone;
 mod deletion;
 mod drift;
 mod faults;
+mod gitops;
 mod harness;
 mod lease;
 mod references;

@@ -46,10 +46,11 @@ fn every_test_that_the_ledger_names_exists() {
 
 #[test]
 fn every_local_link_of_the_documents_leads_somewhere() {
-    for document in ["README.md", "CHANGELOG.md", "docs/ledger.md", "docs/runbooks.md", "docs/authorization-server.md"]
-    {
-        let text = fs::read_to_string(root().join(document)).unwrap();
-        let folder = root().join(document).parent().unwrap().to_owned();
+    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let docs = docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    for document in ["README.md", "CHANGELOG.md"].map(|name| root().join(name)).into_iter().chain(docs) {
+        let text = fs::read_to_string(&document).unwrap();
+        let (folder, document) = (document.parent().unwrap(), document.display());
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let path = link.split('#').next().unwrap_or_default();
             if !path.is_empty() && !path.contains("://") {
