@@ -84,10 +84,11 @@ macro_rules! select {
 }
 
 impl Tx {
+    /// The same one again, after a commit whose answer was lost, is no other.
     pub async fn put_code(&mut self, hash: &SecretHash, code: &CodeRow) -> Result<(), Error> {
         let sql = "INSERT INTO authorization_code (hash, client_id, subject, resource_server_id, scope, redirect_uri,
                 code_challenge, jkt, session_id, auth_time, issued_at, expires_at, used_at, grant_id)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (hash) DO NOTHING";
         on!(self, c => sqlx::query(sql)
             .bind(hash.as_bytes().as_slice())
             .bind(&code.client_id)
@@ -105,6 +106,14 @@ impl Tx {
             .bind(code.grant_id.map(|id| id.as_bytes().to_vec()))
             .execute(c).await.map(drop))?;
         Ok(())
+    }
+
+    /// Whether there is such a code, used or not.
+    pub async fn has_code(&mut self, hash: &SecretHash) -> Result<bool, Error> {
+        let sql = "SELECT count(*) FROM authorization_code WHERE hash = $1";
+        let found = on!(self, c => sqlx::query_scalar::<_, i64>(sql)
+            .bind(hash.as_bytes().as_slice()).fetch_one(c).await)?;
+        Ok(found == 1)
     }
 
     /// A code that is about to be redeemed: its client and resource server, and itself, stay as they are until this

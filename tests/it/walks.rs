@@ -359,7 +359,8 @@ fn verifies(jwks: &JwkSet, token: &str) -> bool {
 }
 
 /// Walk five: two replicas on one PostgreSQL and one cluster. Whoever holds the Lease replaces the keys; the other
-/// follows, and tokens of both keys verify at both. S15, K11, Y-01, IV-6
+/// follows, and tokens of both keys verify at both. When the leader is killed, the other goes on without a pause.
+/// S15, K11, Y-01, IV-6, OV-12
 #[tokio::test(flavor = "multi_thread")]
 async fn who_holds_the_lease_replaces_the_keys_and_the_other_follows() {
     let database = postgres::fresh().await.url;
@@ -415,4 +416,10 @@ async fn who_holds_the_lease_replaces_the_keys_and_the_other_follows() {
     assert_eq!(led.iter().filter(|led| **led).count(), 1, "one of them did it: {led:?}");
     let stood: Vec<bool> = both.iter().map(|server| !server.events("leading").is_empty()).collect();
     assert_eq!(led, stood, "whoever holds the Lease");
+    let [leader, survivor] = if led[0] { both } else { [both[1], both[0]] };
+    leader.signal("KILL");
+    for token in &tokens {
+        assert_eq!(survivor.introspect((&id, &secret), token).await["active"], true);
+    }
+    assert!(verifies(&jwks(survivor).await, &survivor.access_token(&id, &secret).await));
 }

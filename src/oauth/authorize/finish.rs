@@ -9,7 +9,9 @@ use crate::domain::actor::Actor;
 use crate::domain::audit::{AuditKind, Record};
 use crate::domain::authorize::Consent as Needed;
 use crate::domain::clock::uuid_v7;
+use crate::domain::handle::Handle;
 use crate::domain::refusal::Refusal;
+use crate::domain::secret::SecretText;
 use crate::domain::user::SignedIn;
 
 use crate::oauth::AuthorizationServer;
@@ -26,6 +28,36 @@ impl AuthorizationServer {
         rights: Rights,
         asked: bool,
     ) -> Result<Progress, Halt> {
+        let code = Handle::AuthorizationCode.generate(&*self.inner.entropy)?;
+        let decision = match rights.consent {
+            _ if asked => Decision::Granted,
+            Needed::Implicit => Decision::Implicit,
+            Needed::Given | Needed::Missing => Decision::Remembered,
+        };
+        let attempt = || async {
+            match self.finish(flow, signed_in, (&rights, decision), &code).await {
+                Err(Halt::Failed(error)) => Err(error),
+                // over by an attempt of this very answer, whose commit was answered by nobody
+                Err(_) if self.has_code(&code).await? => Ok(Ok(())),
+                finished => Ok(finished),
+            }
+        };
+        Box::pin(self.inner.patience.hold(attempt)).await??;
+        Ok(Progress::Return(Return {
+            url: flow.checked.destination.success(code.expose()),
+            client_id: flow.checked.client.id.clone(),
+            user_id: Some(signed_in.user_id.clone()),
+            outcome: Ok(decision),
+        }))
+    }
+
+    async fn finish(
+        &self,
+        flow: &Flow,
+        signed_in: &SignedIn,
+        (rights, decision): (&Rights, Decision),
+        code: &SecretText,
+    ) -> Result<(), Halt> {
         let now = self.inner.clock.now();
         let mut tx = self.complete(flow, signed_in).await?;
         // until the code is there nobody ends what it would outlive
@@ -42,38 +74,33 @@ impl AuthorizationServer {
             };
             tx.assign_role(&assignment).await?;
         }
-        let decision = match rights.consent {
-            _ if asked => {
-                self.agree(&mut tx, flow, signed_in, &rights).await?;
-                Decision::Granted
-            }
-            Needed::Implicit => Decision::Implicit,
-            Needed::Given | Needed::Missing => {
+        match decision {
+            Decision::Granted => self.agree(&mut tx, flow, signed_in, rights).await?,
+            Decision::Implicit => {}
+            Decision::Remembered => {
                 let id = rights.consent_id.as_deref().unwrap_or_default();
                 if !tx.hold_consent(id, now).await? {
                     // withdrawn a moment ago
                     return Err(Halt::here(Refusal::RequestOver));
                 }
-                Decision::Remembered
             }
-        };
+        }
         let authorized = Authorized {
             client_id: flow.checked.client.id.clone(),
             resource_server_id: rights.grant.resource_server_id.clone(),
-            scopes: rights.grant.scopes,
+            scopes: rights.grant.scopes.clone(),
             redirect_uri: flow.checked.sent_redirect_uri.clone(),
             code_challenge: flow.checked.request.code_challenge.clone(),
             dpop_jkt: flow.jkt.clone(),
             signed_in: signed_in.clone(),
         };
-        let code = self.put_code(&mut tx, &authorized).await?;
-        tx.commit().await?;
-        Ok(Progress::Return(Return {
-            url: flow.checked.destination.success(code.expose()),
-            client_id: authorized.client_id,
-            user_id: Some(signed_in.user_id.clone()),
-            outcome: Ok(decision),
-        }))
+        self.put_code(&mut tx, &authorized, code).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Whether this code was issued.
+    async fn has_code(&self, code: &SecretText) -> Result<bool, Error> {
+        Ok(self.inner.store.read().await?.has_code(&code.hash()).await?)
     }
 
     /// Tells the client that the user said no.

@@ -51,10 +51,14 @@ impl AuthorizationServer {
     /// Issues a code in the transaction that ends the authorization request.
     ///
     /// # Errors
-    /// When the database or the random source fails.
-    pub(in crate::oauth) async fn put_code(&self, tx: &mut Tx, authorized: &Authorized) -> Result<SecretText, Error> {
+    /// When the database fails.
+    pub(in crate::oauth) async fn put_code(
+        &self,
+        tx: &mut Tx,
+        authorized: &Authorized,
+        code: &SecretText,
+    ) -> Result<(), Error> {
         let now = self.inner.clock.now();
-        let code = Handle::AuthorizationCode.generate(&*self.inner.entropy)?;
         let row = CodeRow {
             client_id: authorized.client_id.clone(),
             subject: authorized.signed_in.user_id.clone(),
@@ -70,8 +74,7 @@ impl AuthorizationServer {
             used_at: None,
             grant_id: None,
         };
-        tx.put_code(&code.hash(), &row).await?;
-        Ok(code)
+        Ok(tx.put_code(&code.hash(), &row).await?)
     }
 
     /// Issues a code in a transaction of its own.
@@ -79,13 +82,14 @@ impl AuthorizationServer {
     /// # Errors
     /// When the database or the random source fails.
     pub async fn issue_code(&self, authorized: &Authorized) -> Result<SecretText, Error> {
+        let code = Handle::AuthorizationCode.generate(&*self.inner.entropy)?;
         let attempt = || async {
             let mut tx = self.inner.store.write(&Actor::recorded(authorized.signed_in.user_id.clone())).await?;
-            let code = self.put_code(&mut tx, authorized).await?;
-            tx.commit().await?;
-            Ok::<_, Error>(code)
+            self.put_code(&mut tx, authorized, &code).await?;
+            Ok::<_, Error>(tx.commit().await?)
         };
-        self.inner.patience.hold(attempt).await
+        self.inner.patience.hold(attempt).await?;
+        Ok(code)
     }
 }
 

@@ -1,5 +1,7 @@
 //! device_code (RFC 8628 §3.4): a device asks until its user has decided, and redeems the answer once.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use uuid::Uuid;
 
 use crate::domain::actor::Actor;
@@ -35,6 +37,9 @@ struct Redemption<'a> {
     /// Of the grant that will come of it; it tells an attempt of this request whose answer was lost.
     id: Uuid,
     request: &'a TokenRequest,
+    /// When an attempt of this request was noted as a poll, in microseconds: if the answer to that was lost, the next
+    /// attempt is not one that comes too early.
+    polled: AtomicI64,
 }
 
 pub(in crate::oauth) async fn redeem(
@@ -56,7 +61,7 @@ pub(in crate::oauth) async fn redeem(
             return Err(refuse(Refusal::GrantNotAllowed));
         }
         let code = Handle::DeviceCode.read(code).ok_or_else(|| refuse(Refusal::GrantUnknown))?;
-        let redemption = Redemption { code, id, request };
+        let redemption = Redemption { code, id, request, polled: AtomicI64::new(i64::MIN) };
         let sender = Sender { client, authenticated: &authenticated, proved };
         let attempt = || attempt(server, sender, &redemption);
         match server.inner.patience.hold(attempt).await?.settle(&client.id, number)? {
@@ -72,7 +77,7 @@ async fn attempt(
     sender: Sender<'_>,
     redemption: &Redemption<'_>,
 ) -> Result<Outcome, Error> {
-    let (Redemption { code, id, request }, client) = (redemption, sender.client);
+    let (Redemption { code, id, request, polled }, client) = (redemption, sender.client);
     let mut tx = server.inner.store.write(&Actor::recorded(format!("client:{}", client.id))).await?;
     let now = server.inner.clock.now();
     let Some(row) = tx.device_to_use(&code.hash()).await? else { return Ok(Outcome::Refused(Refusal::GrantUnknown)) };
@@ -93,7 +98,7 @@ async fn attempt(
         DeviceState::Pending | DeviceState::Approved if now >= row.expires_at => {
             return Ok(Outcome::Refused(Refusal::DeviceExpired));
         }
-        DeviceState::Pending => return wait(tx, &row, now).await,
+        DeviceState::Pending => return wait(tx, &row, polled, now).await,
         DeviceState::Approved | DeviceState::Redeemed => {}
     }
     let (Some(subject), Some(auth_time)) = (&row.subject, row.auth_time) else {
@@ -123,14 +128,16 @@ async fn attempt(
 }
 
 /// The user has not decided yet. Who asks too early waits longer from then on, also at another replica.
-async fn wait(mut tx: Tx, row: &DeviceRow, now: Timestamp) -> Result<Outcome, Error> {
-    let early = row.polled_at.is_some_and(|last| now.duration_since(last).as_secs() < row.interval);
+async fn wait(mut tx: Tx, row: &DeviceRow, own: &AtomicI64, now: Timestamp) -> Result<Outcome, Error> {
+    let last = row.polled_at.filter(|last| last.as_microsecond() != own.load(Ordering::Relaxed));
+    let early = last.is_some_and(|last| now.duration_since(last).as_secs() < row.interval);
     let (interval, reason) = if early {
         ((row.interval + SLOWER).min(SLOWEST), Refusal::SlowDown)
     } else {
         (row.interval, Refusal::AuthorizationPending)
     };
     tx.poll_device(&row.hash, now, interval).await?;
+    own.store(now.as_microsecond(), Ordering::Relaxed);
     tx.commit().await?;
     Ok(Outcome::Refused(reason))
 }

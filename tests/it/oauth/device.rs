@@ -12,6 +12,8 @@ use sha2::{Digest, Sha256};
 
 use super::harness::{Answer, Server, Setup, client, credential, now, resource_server, secret, server};
 use super::prover::Prover;
+use crate::store::engine;
+use crate::support::lossy::Lossy;
 use crate::support::postgres;
 use crate::support::visitor::{Page, Visitor};
 
@@ -197,6 +199,7 @@ async fn what_a_device_may_not_is_refused() {
         ("tv", &[("resource", "https://unknown.example.com")], "invalid_target"),
         ("tv", &[("code_challenge", "x")], "invalid_request"),
         ("tv", &[("code_challenge", "x"), ("code_challenge_method", "S256")], "invalid_request"),
+        ("tv", &[("authorization_details", "[]")], "invalid_authorization_details"),
         ("box", &[], "invalid_client"),
     ] {
         assert_eq!(begin(&server, client, more).await.error(), error, "{client} {more:?}");
@@ -345,4 +348,35 @@ async fn of_fifty_redemptions_one_is_answered() {
     let answers = join_all(polls).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
     assert!(answers.iter().all(|answer| answer.status == 200 || answer.error() == "invalid_grant"));
+}
+
+/// IV-1, FT-12, L-02, L-03: a device is answered once though the answers to commits are lost: its poll is no second poll,
+/// and what its user allowed is redeemed.
+#[tokio::test]
+async fn a_device_is_answered_though_the_answer_is_lost() {
+    let fresh = engine::Engine::Postgres.fresh().await;
+    let (lossy, url) = Lossy::before(&fresh.url).await;
+    let server = Setup { url: Some(url), ..Setup::default() }.start().await;
+    world(&server).await;
+    person(&server, "ada@example.com").await;
+    let mut browser = visitor(&server, "ada@example.com").await;
+    let (code, user_code) = codes(&server, "tv", &[]).await;
+    lossy.lose(|| {});
+    assert_eq!(poll(&server, &code).await.error(), "authorization_pending");
+    assert!(lossy.has_lost());
+    decide(&mut browser, &user_code, "allow").await;
+    let key = Prover::new();
+    let form = [("grant_type", GRANT), ("device_code", code.as_str()), ("client_id", "tv")];
+    let proof = key.proof(&server, json!({}));
+    let redeem = async || {
+        let request = server.http.post(format!("{}/oauth/token", server.public)).header("dpop", &proof);
+        super::harness::answer(request.form(&form)).await
+    };
+    lossy.lose(|| {});
+    let issued = redeem().await;
+    assert!(issued.status == 200 && lossy.has_lost(), "{issued:?}");
+    assert_eq!(redeem().await.error(), "invalid_grant");
+    for (table, rows) in [("token_grant", 1), ("refresh_token", 1), ("used_proof", 1)] {
+        assert_eq!(fresh.number(&format!("SELECT count(*) FROM {table}")).await, rows, "{table}");
+    }
 }

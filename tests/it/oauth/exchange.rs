@@ -6,9 +6,13 @@ use holdfast::domain::audit::AuditKind;
 use holdfast::domain::{Actor, Spec};
 use serde_json::{Value, json};
 
-use super::harness::{Answer, BILLING, ISSUER, Server, client, credential, now, resource_server, secret, server};
+use super::harness::{
+    Answer, BILLING, ISSUER, Server, Setup, client, credential, now, resource_server, secret, server,
+};
 use super::person::{USER, text};
 use super::prover::{Prover, token_with};
+use crate::store::engine;
+use crate::support::lossy::Lossy;
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -285,4 +289,22 @@ async fn a_bound_token_stays_bound() {
     let right = token_with(&server, "looper", &form, &[&key.proof(&server, json!({}))]).await.json();
     assert_eq!(right["token_type"], "DPoP");
     assert_eq!(claims(text(&right, "access_token"))["cnf"], json!({"jkt": key.jkt()}));
+}
+
+/// IV-1, FT-12, P-07: an exchange with a proof is answered once though the answer to its commit is lost.
+#[tokio::test]
+async fn a_token_is_exchanged_though_the_answer_is_lost() {
+    let fresh = engine::Engine::Postgres.fresh().await;
+    let (lossy, url) = Lossy::before(&fresh.url).await;
+    let server = Setup { url: Some(url), ..Setup::default() }.start().await;
+    world(&server).await;
+    let token = server.token("looper", "https://loop.example.com/mcp").await;
+    let form = [("grant_type", GRANT), ("subject_token", token.as_str()), ("subject_token_type", ACCESS)];
+    let proof = Prover::new().proof(&server, json!({}));
+    lossy.lose(|| {});
+    let first = token_with(&server, "looper", &form, &[&proof]).await;
+    assert!(first.status == 200 && lossy.has_lost(), "{first:?}");
+    assert_eq!(server.introspect("looper", text(&first.json(), "access_token")).await["active"], true);
+    assert_eq!(token_with(&server, "looper", &form, &[&proof]).await.error(), "invalid_dpop_proof");
+    assert_eq!(fresh.number("SELECT count(*) FROM used_proof").await, 1);
 }

@@ -10,6 +10,7 @@ use super::stage::{ADA, BOB, PASSWORD, Stage, app, asks_consent, asks_password, 
 use crate::oauth::harness::Setup;
 use crate::store::engine::Engine;
 use crate::support::browser::Browser;
+use crate::support::lossy::Lossy;
 
 /// the user says no; afterwards nothing comes of the page that is still open.
 #[tokio::test]
@@ -276,4 +277,28 @@ async fn who_signs_out_is_asked_to_sign_in() {
     browser.submit(&page, "/logout", &[]).await;
     assert!(asks_password(&thief.decide(&page, "allow").await));
     assert_eq!(stage.rows("authorization_code").await, 0);
+}
+
+/// IV-1, FT-12, A-17: what a user allows is answered with one code though the answer to the commit is lost, whether they
+/// were just asked or had been asked before.
+#[tokio::test]
+async fn a_user_is_answered_though_the_answer_is_lost() {
+    let fresh = Engine::Postgres.fresh().await;
+    let (lossy, url) = Lossy::before(&fresh.url).await;
+    let stage = Stage::on(Setup { url: Some(url), ..Setup::default() }).await;
+    let browser = stage.signed_in(ADA).await;
+    let page = browser.open(&request("app", &[])).await;
+    lossy.lose(|| {});
+    let asked = code(&browser.decide(&page, "allow").await);
+    assert!(lossy.has_lost());
+    assert_eq!((stage.rows("authorization_code").await, stage.rows("consent").await), (1, 1));
+    refused(&browser.decide(&page, "allow").await, 400, "invalid_request");
+    lossy.lose(|| {});
+    let remembered = code(&browser.open(&request("app", &[])).await);
+    assert!(lossy.has_lost());
+    assert_eq!((stage.rows("authorization_code").await, stage.rows("consent").await), (2, 1));
+    for code in [asked, remembered] {
+        let redeemed = stage.redeem("app", &code, &[("redirect_uri", "https://app.example.com/cb")]).await;
+        assert_eq!(redeemed.status, 200, "{redeemed:?}");
+    }
 }
