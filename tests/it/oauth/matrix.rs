@@ -115,7 +115,7 @@ fn of_a_key(server: &Server, key: &Prover) -> Kinds {
         ("ID-JAG", "oauth-id-jag+jwt"),
         ("transaction token", "txntoken+jwt"),
         ("request object", "oauth-authz-req+jwt"),
-        ("introspection answer", "token-introspection+jwt"),
+        ("introspection answer of another key", "token-introspection+jwt"),
         ("action token", "action+jwt"),
     ];
     kinds.extend(types.map(|(name, typ)| (name, typed(typ, &claims))));
@@ -133,6 +133,10 @@ async fn kinds(server: &Server, key: &Prover) -> (String, Kinds) {
     let (_, device) = post(server, "/oauth/device_authorization", &[("resource", BILLING)]).await;
     let token = text(&issued(server, &own(BILLING)).await, "access_token").to_owned();
     let (_, seen) = post(server, "/oauth/introspect", &[("token", &token)]).await;
+    let form = [("token", token.as_str()), ("client_id", "all"), ("client_secret", &secret("all"))];
+    let signed = server.http.post(format!("{}/oauth/introspect", server.public)).form(&form);
+    let signed = answer(signed.header("accept", "application/token-introspection+jwt")).await;
+    assert_eq!(signed.header("content-type"), "application/token-introspection+jwt");
     let mut kinds = vec![
         ("access token", token),
         ("opaque access token", text(&issued(server, &own(OPAQUE)).await, "access_token").to_owned()),
@@ -142,6 +146,7 @@ async fn kinds(server: &Server, key: &Prover) -> (String, Kinds) {
         ("user code", text(&device, "user_code").to_owned()),
         ("secret", secret("all")),
         ("API key", secret("anna")),
+        ("introspection answer", signed.text),
         ("id of a token", text(&seen, "jti").to_owned()),
         ("nonce", server.server.dpop_nonce().unwrap()),
     ];
