@@ -253,7 +253,7 @@ fn secret_current(outcome: &Outcome, now: Timestamp) -> Option<Fact> {
 
 /// The first failing of Accepted, ResolvedRefs, Synced, SecretCurrent and, when Live, Launched.
 fn ready(outcome: &Outcome, facts: &[Fact]) -> Fact {
-    use ConditionType::{Accepted, Launched, Ready, ResolvedRefs, SecretCurrent, Synced};
+    use ConditionType::{Accepted, Drifted, Launched, Ready, ResolvedRefs, SecretCurrent, Synced};
     let failing = [Accepted, ResolvedRefs, Synced, SecretCurrent, Launched]
         .into_iter()
         .find_map(|kind| facts.iter().find(|fact| fact.kind == kind && fact.fails() && fact.reason != "Draft"));
@@ -267,6 +267,9 @@ fn ready(outcome: &Outcome, facts: &[Fact]) -> Fact {
         _ if outcome.launch == Some(Launch::Draft) => Fact::new(Ready, true, "Draft", "Applied as a Draft"),
         Some(Spec::Client(client)) if client.state == ClientState::Suspended => {
             Fact::new(Ready, true, "Suspended", "Applied; the client is suspended")
+        }
+        _ if facts.iter().any(|fact| fact.kind == Drifted && fact.status == Status::True) => {
+            Fact::new(Ready, true, "Ready", "In force, but for what has drifted")
         }
         _ => Fact::new(Ready, true, "Ready", "In force as written"),
     }

@@ -154,7 +154,7 @@ fn drift_does_not_pull_ready_down_and_is_told_after_it_was_corrected() {
     let drifted = condition::find(&list, "Drifted").unwrap();
     assert_eq!((drifted.status.as_str(), drifted.reason.as_str()), ("True", "DriftDetected"));
     assert_eq!(drifted.message, "spec.redirectURIs changed by sql:alice, found at 1970-01-01T00:00:05Z");
-    assert_eq!(list[0].status, "True");
+    assert_eq!((list[0].status.as_str(), list[0].message.as_str()), ("True", "In force, but for what has drifted"));
 
     let correction = Correction { fields: vec!["redirectURIs".into()], actor, at: at(7), corrected: true };
     let corrected = outcome(Verdict::Applied(Box::new(Done { correction: Some(correction), ..done() })));
@@ -162,6 +162,7 @@ fn drift_does_not_pull_ready_down_and_is_told_after_it_was_corrected() {
     let drifted = condition::find(&list, "Drifted").unwrap();
     assert_eq!((drifted.status.as_str(), drifted.reason.as_str()), ("False", "DriftCorrected"));
     assert_eq!(drifted.message, "spec.redirectURIs put back at 1970-01-01T00:00:07Z after a change by sql:alice");
+    assert_eq!(list[0].message, "In force as written");
 }
 
 #[rstest]
