@@ -37,7 +37,8 @@ pub use source::{Environment, load};
 pub struct Config {
     /// Name of this installation, a DNS label; a database belongs to one. Default `default`.
     pub installation: String,
-    /// Issuer URL, the `iss` of every token (RFC 8414 §2), without a slash at its end.
+    /// Issuer URL, the `iss` of every token (RFC 8414 §2), without a slash at its end: https, or http on
+    /// localhost, 127.0.0.1 or [::1].
     /// Default `http://localhost:9000`; required when a listener is not on loopback, and in a pod.
     pub issuer: Option<String>,
     /// Listeners.

@@ -15,6 +15,8 @@ use super::{chart, read, run, template, tool};
 #[case::latest(&["image.tag=latest"], "at '/image/tag'")]
 #[case::issuer_that_is_no_url(&["issuer=auth.example.com"], "at '/issuer'")]
 #[case::issuer_with_a_query(&["issuer=https://auth.example.com?x=1"], "at '/issuer'")]
+#[case::issuer_without_encryption(&["issuer=http://auth.example.com"], "at '/issuer'")]
+#[case::issuer_that_looks_local(&["issuer=http://localhost.example.com"], "at '/issuer'")]
 #[case::no_issuer(&["issuer="], "issuer is required")]
 #[case::issuer_with_a_slash_at_its_end(&["issuer=https://auth.example.com/"], "at '/issuer'")]
 #[case::what_the_chart_decides(&["config.keys.master_key_file=/x"], "at '/config/keys': additional properties 'master_key_file' not allowed")]
