@@ -1,10 +1,12 @@
-//! What only the leader does, besides holding rows to policy: keys are replaced, and what has expired is cleared away.
+//! What only the leader does, besides holding rows to policy: keys are replaced, what has expired is cleared away, and
+//! what there is is counted.
 //!
 //! Each job begins when this process begins to lead and ends when it ceases to; each of its transactions is fenced by
 //! the leader's epoch, so that a job of a leader that was stopped and wakes up writes nothing.
 
 mod keys;
 mod lease;
+pub mod population;
 pub mod purge;
 
 use std::sync::Arc;
@@ -26,6 +28,7 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
     pub purge: purge::Schedule,
+    pub census: population::Census,
 }
 
 /// Runs the jobs whenever this process leads, until `stop`.
@@ -60,7 +63,8 @@ async fn each_term<W: Future<Output = ()>>(
 }
 
 async fn work(parts: Parts, epoch: Epoch, term: CancellationToken) {
-    tokio::join!(keys::keep(&parts, epoch, &term), purge::repeat(&parts, epoch, &term));
+    let (parts, term) = (&parts, &term);
+    tokio::join!(keys::keep(parts, epoch, term), purge::repeat(parts, epoch, term), population::repeat(parts, term));
 }
 
 /// An error with its causes, in one line.

@@ -21,6 +21,7 @@ pub use self::label::{
 };
 pub use self::record::{AuthorizeTimer, HttpTimer, LoginAttempt, TokenTimer};
 use crate::domain::audit::AuditKind;
+use crate::domain::client::ClientState;
 use crate::domain::decide::exchange::ExchangeKind;
 use crate::domain::desired::DriftMode;
 use crate::domain::observer::{ClientSource, DatabaseOperation, FetchOutcome, Suppressed};
@@ -29,8 +30,9 @@ use crate::domain::proof::ProofFault;
 use crate::domain::purge::PurgeTarget;
 use crate::domain::refusal::Refusal;
 use crate::domain::resource_server::SigningAlgorithm;
+use crate::domain::revocation::RevokeCause;
 use crate::domain::spec::Class;
-use crate::domain::user::SessionEnd;
+use crate::domain::user::{AuthSource, SessionEnd};
 
 /// What can go wrong with metrics.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +135,20 @@ catalog! {
     sessions_created_total: IntCounter {},
     /// Login sessions ended
     sessions_ended_total: IntCounter { reason: SessionEnd },
+    /// Login sessions that are neither ended nor idle for too long; told by the leader
+    sessions_active: IntGauge {},
+    /// Accounts of people; told by the leader
+    users_registered: IntGauge {},
+    /// Accounts that may sign in; told by the leader
+    users_active: IntGauge { auth_source: AuthSource },
+    /// OAuth clients; told by the leader
+    oauth_clients_registered: IntGauge { status: ClientState, source: ClientSource },
+    /// Grants of users that are neither ended nor expired; told by the leader
+    active_grants: IntGauge {},
+    /// Grants that can still be refreshed; told by the leader
+    active_token_families: IntGauge {},
+    /// When the leader last counted users, sessions, clients and grants, in seconds since 1970
+    population_last_success_timestamp_seconds: Gauge {},
     /// Tokens exchanged
     token_exchange_total: IntCounter { kind: ExchangeKind },
     /// Requests for an exchange refused
@@ -143,7 +159,7 @@ catalog! {
     device_codes_total: IntCounter { outcome: DeviceOutcome },
     /// Seconds from the request of a device to its user's consent
     device_authorization_duration_seconds: HumanHistogram {},
-    /// Requests answered as asked that came with a DPoP proof
+    /// Requests answered as asked that came with a DPoP proof, of whichever endpoint
     dpop_proofs_validated_total: IntCounter {},
     /// DPoP proofs that did not hold; a request for a nonce is none
     dpop_proofs_rejected_total: IntCounter { reason: ProofFault },
@@ -155,6 +171,8 @@ catalog! {
     audit_events_total: IntCounter { kind: AuditKind },
     /// Records of the audit lost
     audit_events_dropped_total: IntCounter { cause: Loss },
+    /// Grants of users ended before their time, with those made from them
+    grants_revoked_total: IntCounter { cause: RevokeCause },
     /// Clients that came into being
     clients_registered_total: IntCounter { source: ClientSource },
     /// Seconds that fetching a client ID metadata document took

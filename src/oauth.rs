@@ -7,6 +7,7 @@ mod client_auth;
 mod client_metadata;
 mod consent;
 mod credentials;
+mod denials;
 mod device;
 mod document;
 mod document_client;
@@ -59,6 +60,7 @@ pub use self::limit::{ClientEndpoint, ClientLimits};
 use self::metadata::Offered;
 pub use self::metadata::path;
 pub use self::pushed::{PushRequest, PushResponse, PushedRules};
+pub use self::register::invitation;
 pub use self::register::{Mode, Registered, RegistrationError, RegistrationOptions, kept_mode, set_mode};
 pub use self::request::{AboutToken, Asked, Grant, TokenRequest};
 pub use self::revoke::{Revocation, Revoked};
@@ -114,6 +116,7 @@ struct Inner {
     failures: Limiter<IpAddr>,
     budgets: limit::Budgets,
     refusals: refusals::Refusals,
+    denials: denials::Denials,
     patience: patience::Patience,
     dpop: dpop::Nonces,
     device: DeviceOptions,
@@ -156,6 +159,7 @@ impl AuthorizationServer {
                 failures: Limiter::per_minute(parts.failures_per_minute),
                 budgets: limit::Budgets::new(parts.limits),
                 refusals: refusals::Refusals::default(),
+                denials: denials::Denials::default(),
                 patience: patience::Patience::new(parts.max_waiting),
                 dpop,
                 device: parts.device,

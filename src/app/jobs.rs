@@ -1,6 +1,7 @@
 //! What runs beside the doors: keys are followed everywhere, and the leader clears away and replaces.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use tokio::sync::Notify;
@@ -10,14 +11,18 @@ use super::running::Running;
 use crate::config::Settings;
 use crate::domain::purge::Keep;
 use crate::domain::{Clock, Leadership, Observer};
-use crate::jobs::{self, Parts, purge::Schedule};
+use crate::jobs::{self, Parts, population::Census, purge::Schedule};
 use crate::metrics::Metrics;
 use crate::oauth::AuthorizationServer;
 use crate::store::Store;
 
+/// The configuration is validated: each fits.
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}
+
 /// How long things are kept, by the configuration.
 pub fn keep(settings: &Settings) -> Keep {
-    let signed = |duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
     let config = &settings.config;
     Keep {
         issuance: signed(config.audit.issuance_retention),
@@ -58,6 +63,10 @@ pub fn begin(
         metrics: Arc::clone(metrics),
         clock: Arc::clone(clock),
         purge: Schedule { interval: settings.config.purge.interval, keep: keep(settings) },
+        census: Census {
+            interval: settings.config.metrics.population_interval,
+            idle: signed(settings.config.sessions.idle_timeout),
+        },
     };
     running.background("jobs", |stop| jobs::run(parts, leadership, stop));
 }

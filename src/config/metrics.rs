@@ -1,5 +1,7 @@
 //! Section `metrics`: what Prometheus reads.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::Error;
@@ -12,16 +14,22 @@ pub struct Metrics {
     pub enabled: bool,
     /// Path on the admin and metrics listeners. Default `/metrics`.
     pub path: String,
+    /// How often the leader counts users, sessions, clients and grants for their gauges. Default `30s`, at least 1s.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    pub population_interval: Duration,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self { enabled: true, path: "/metrics".to_owned() }
+        Self { enabled: true, path: "/metrics".to_owned(), population_interval: Duration::from_secs(30) }
     }
 }
 
 impl Metrics {
     pub(super) fn validate(&self) -> Result<(), Error> {
+        if self.population_interval < Duration::from_secs(1) {
+            return Err(Error::invalid("metrics.population_interval", "expected at least 1s"));
+        }
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.');
         let taken = ["/livez", "/ready", "/health"].contains(&self.path.as_str()) || self.path.starts_with("/admin/");
         if taken {

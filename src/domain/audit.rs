@@ -45,6 +45,8 @@ kinds! {
     DpopReplay = "dpop_replay",
     /// Refused before anybody had authenticated: one record for a minute, source and reason, with how many.
     RequestsRefused = "requests_refused",
+    /// A client or user who is known was refused; on top of so many in a minute one record says how many more.
+    AuthorizationDenied = "authorization_denied",
     ClientRegistered = "client_registered",
     ClientUpdated = "client_updated",
     ClientSuspended = "client_suspended",
@@ -77,6 +79,7 @@ kinds! {
     PolicyChanged = "policy_changed",
     DriftDetected = "drift_detected",
     DriftCorrected = "drift_corrected",
+    /// An administrator without the role for it.
     AdminDenied = "admin_denied",
     Export = "export",
     Purge = "purge",

@@ -82,6 +82,18 @@ pub enum ClientState {
     Suspended,
 }
 
+impl ClientState {
+    pub const ALL: [Self; 2] = [Self::Active, Self::Suspended];
+
+    /// The value of the metric label `status`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+        }
+    }
+}
+
 /// OAuth 2.1 §1.3 and its extensions, in the spelling of the custom resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::audit::AuditKind;
 use super::desired::DriftMode;
 use super::owner::Kind;
+use super::revocation::RevokeCause;
 use super::spec::Class;
 use super::user::SessionEnd;
 
@@ -32,6 +33,8 @@ pub trait Observer: Send + Sync {
     /// A client ID metadata document was not fetched, and why.
     fn document_fetch_suppressed(&self, _why: Suppressed) {}
     fn client_registered(&self, _source: ClientSource) {}
+    /// Grants were ended, and that was committed.
+    fn grants_revoked(&self, _cause: RevokeCause, _grants: u64) {}
 }
 
 macro_rules! labels {

@@ -42,6 +42,23 @@ pub struct Account {
     pub password_set_at: Option<Timestamp>,
 }
 
+/// Where a person's account is: the column `source`, and the value of the metric label `auth_source`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthSource {
+    /// Here, with a password.
+    Local,
+}
+
+impl AuthSource {
+    pub const ALL: &'static [Self] = &[Self::Local];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+        }
+    }
+}
+
 /// A new person's id.
 ///
 /// # Errors

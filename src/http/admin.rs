@@ -4,6 +4,7 @@ mod authenticate;
 mod call;
 mod consents;
 mod dcr;
+mod denied;
 mod keys;
 mod patch;
 mod resources;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRef;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, patch as on_patch, post};
 
 use super::gate::{Gate, Sources};
@@ -96,6 +98,7 @@ pub fn router(parts: Parts) -> Result<Router, Error> {
         .route("/admin/sessions/{id}", delete(sessions::revoke))
         .route("/admin/keys", get(keys::list))
         .route("/admin/keys/rotate", post(keys::rotate))
+        .route_layer(from_fn_with_state(parts.server.clone(), denied::record))
         .with_state(parts)
         .merge(others)
         .method_not_allowed_fallback(respond::wrong_method)

@@ -257,24 +257,7 @@ fn tell(told: &Told, line: &Line<'_>) {
     let (request_id, trace_id, span_id) =
         (line.request_id, line.trace.trace_id.as_deref(), line.trace.span_id.as_deref());
     match told {
-        Told::Issued(issued) => tracing::info!(
-            event = match issued.grant {
-                Grant::RefreshToken => "token_refreshed",
-                Grant::TokenExchange => "token_exchanged",
-                _ => "token_issued",
-            },
-            grant_type = issued.grant.as_str(),
-            client_id = issued.client_id,
-            sub = issued.subject,
-            resource = issued.resource,
-            scope = issued.response.scope,
-            jti = %issued.jti,
-            grant_id = issued.grant_id.map(tracing::field::display),
-            agent_id = issued.agent.then_some(issued.client_id.as_str()),
-            request_id,
-            trace_id,
-            span_id,
-        ),
+        Told::Issued(issued) => tell_issued(issued, (request_id, trace_id, span_id)),
         Told::Revoked { what, ended } => {
             let (jti, family) = match what {
                 Revoked::Token(jti) => (Some(jti), None),
@@ -342,6 +325,43 @@ fn tell(told: &Told, line: &Line<'_>) {
             tracing::info!(event = "logout", who, what, outcome, request_id, trace_id, span_id);
         }
     }
+}
+
+/// A token, and before it the grant that it is the first of.
+fn tell_issued(issued: &Issued, (request_id, trace_id, span_id): (&str, Option<&str>, Option<&str>)) {
+    let grant_id = issued.grant_id.map(tracing::field::display);
+    let agent_id = issued.agent.then_some(issued.client_id.as_str());
+    if issued.began {
+        tracing::info!(
+            event = "grant_created",
+            grant_id,
+            agent_id,
+            client_id = issued.client_id,
+            principal_id = issued.subject,
+            scopes = issued.response.scope,
+            request_id,
+            trace_id,
+            span_id,
+        );
+    }
+    tracing::info!(
+        event = match issued.grant {
+            Grant::RefreshToken => "token_refreshed",
+            Grant::TokenExchange => "token_exchanged",
+            _ => "token_issued",
+        },
+        grant_type = issued.grant.as_str(),
+        client_id = issued.client_id,
+        sub = issued.subject,
+        resource = issued.resource,
+        scope = issued.response.scope,
+        jti = %issued.jti,
+        grant_id,
+        agent_id,
+        request_id,
+        trace_id,
+        span_id,
+    );
 }
 
 /// Where sources are counted: a device authenticates, and is counted by its client.

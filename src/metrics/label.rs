@@ -2,6 +2,7 @@
 
 use super::family::Label;
 use crate::domain::audit::AuditKind;
+use crate::domain::client::ClientState;
 use crate::domain::decide::exchange::ExchangeKind;
 use crate::domain::desired::DriftMode;
 use crate::domain::observer::{ClientSource, DatabaseOperation, FetchOutcome, Suppressed};
@@ -10,8 +11,9 @@ use crate::domain::proof::ProofFault;
 use crate::domain::purge::PurgeTarget;
 use crate::domain::refusal::Refusal;
 use crate::domain::resource_server::SigningAlgorithm;
+use crate::domain::revocation::RevokeCause;
 use crate::domain::spec::Class;
-use crate::domain::user::SessionEnd;
+use crate::domain::user::{AuthSource, SessionEnd};
 
 macro_rules! label {
     ($(#[doc = $doc:literal])* $name:ident { $($variant:ident = $text:literal),* $(,)? }) => {
@@ -229,6 +231,8 @@ label! {
     Loss { WriteFailed = "write_failed" }
 }
 
+from_domain!(AuthSource, AuthSource::ALL);
+from_domain!(ClientState, &ClientState::ALL);
 from_domain!(FetchOutcome, FetchOutcome::ALL);
 from_domain!(Suppressed, Suppressed::ALL);
 from_domain!(ClientSource, ClientSource::ALL);
@@ -241,5 +245,6 @@ from_domain!(DatabaseOperation, &DatabaseOperation::ALL);
 from_domain!(ExchangeKind, &ExchangeKind::ALL);
 from_domain!(ProofFault, &ProofFault::ALL);
 from_domain!(Refusal, &Refusal::ALL);
+from_domain!(RevokeCause, RevokeCause::ALL);
 from_domain!(SessionEnd, &SessionEnd::ALL);
 from_domain!(SigningAlgorithm, &[SigningAlgorithm::ES256, SigningAlgorithm::EdDSA, SigningAlgorithm::RS256]);

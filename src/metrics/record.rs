@@ -15,6 +15,7 @@ use crate::domain::leadership::Epoch;
 use crate::domain::observer::{ClientSource, DatabaseOperation, FetchOutcome, Observer, Suppressed};
 use crate::domain::owner::Kind;
 use crate::domain::refusal::Refusal;
+use crate::domain::revocation::RevokeCause;
 use crate::domain::spec::Class;
 use crate::domain::user::SessionEnd;
 
@@ -253,6 +254,10 @@ impl Observer for Metrics {
 
     fn client_registered(&self, source: ClientSource) {
         self.clients_registered_total.with((source,)).inc();
+    }
+
+    fn grants_revoked(&self, cause: RevokeCause, grants: u64) {
+        self.grants_revoked_total.with((cause,)).inc_by(grants);
     }
 
     fn feed_lag(&self, lag: Duration) {

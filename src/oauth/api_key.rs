@@ -18,6 +18,17 @@ pub enum Role {
     Admin,
 }
 
+impl Role {
+    /// As the audit calls it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// Who came with a key.
 #[derive(Debug, Clone)]
 pub struct Administrator {

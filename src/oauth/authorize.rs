@@ -15,6 +15,7 @@ use jiff::SignedDuration;
 
 use self::flow::Flow;
 use super::AuthorizationServer;
+use super::denials::AUTHORIZATION;
 use super::error::Error;
 use crate::domain::authorize::{Parameters, Step};
 use crate::domain::client::Origin;
@@ -123,11 +124,11 @@ impl AuthorizationServer {
     /// # Errors
     /// When the database is away, or a client cannot be looked up; every refusal is a page or a redirect.
     pub async fn authorize(&self, parameters: Parameters, visitor: &Visitor<'_>) -> Result<Progress, Error> {
-        let flow = match self.begin(parameters, visitor).await {
-            Ok(flow) => flow,
-            Err(halt) => return halt.settle(),
+        let ended = match self.begin(parameters, visitor).await {
+            Ok(flow) => self.advance(flow, visitor).await,
+            Err(halt) => Err(halt),
         };
-        self.advance(flow, visitor).await.or_else(Halt::settle)
+        self.settle_visit(ended, visitor).await
     }
 
     /// The same request after the sign-in, or when its page is loaded again.
@@ -135,11 +136,11 @@ impl AuthorizationServer {
     /// # Errors
     /// As [`AuthorizationServer::authorize`].
     pub async fn resume(&self, transaction: &str, visitor: &Visitor<'_>) -> Result<Progress, Error> {
-        let flow = match self.reload(transaction, visitor).await {
-            Ok(flow) => flow,
-            Err(halt) => return halt.settle(),
+        let ended = match self.reload(transaction, visitor).await {
+            Ok(flow) => self.advance(flow, visitor).await,
+            Err(halt) => Err(halt),
         };
-        self.advance(flow, visitor).await.or_else(Halt::settle)
+        self.settle_visit(ended, visitor).await
     }
 
     /// The user's answer to a consent page. One that was given to another page than the present one is no answer.
@@ -152,11 +153,28 @@ impl AuthorizationServer {
         choice: Choice<'_>,
         visitor: &Visitor<'_>,
     ) -> Result<Progress, Error> {
-        let flow = match self.reload(transaction, visitor).await {
-            Ok(flow) => flow,
-            Err(halt) => return halt.settle(),
+        let ended = match self.reload(transaction, visitor).await {
+            Ok(flow) => self.answer(flow, choice, visitor).await,
+            Err(halt) => Err(halt),
         };
-        self.answer(flow, choice, visitor).await.or_else(Halt::settle)
+        self.settle_visit(ended, visitor).await
+    }
+
+    /// What the browser gets; a refusal is recorded first.
+    async fn settle_visit(&self, ended: Result<Progress, Halt>, visitor: &Visitor<'_>) -> Result<Progress, Error> {
+        let progress = ended.or_else(Halt::settle)?;
+        let refused = match &progress {
+            Progress::Refused(Refused { reason, client_id, .. }) => Some((*reason, client_id.as_deref())),
+            Progress::Return(Return { outcome: Err(reason), client_id, .. }) => {
+                Some((*reason, Some(client_id.as_str())))
+            }
+            _ => None,
+        };
+        if let Some((reason, client_id)) = refused {
+            let who = (visitor.signed_in, visitor.source);
+            Box::pin(self.note_user_denial((AUTHORIZATION, reason), client_id, who)).await;
+        }
+        Ok(progress)
     }
 
     /// Where the answer to a transaction will go, for the browser that began it: a form on the way there must be

@@ -53,6 +53,13 @@ pub(super) struct Authenticated {
     pub assertion: Option<Arc<Once>>,
 }
 
+impl Authenticated {
+    /// Whether anything was proved: a public client only says who it is.
+    pub const fn is_proved(&self) -> bool {
+        self.credential.is_some() || self.assertion.is_some()
+    }
+}
+
 /// Who may come to an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Door {
@@ -79,17 +86,13 @@ impl AuthorizationServer {
             return Ok(found);
         }
         let even = Instant::now() + EVEN;
-        self.inner.failures.count_source(source).map_err(|retry_after| {
-            self.note_refusal(source, Refusal::TooManyFailures.as_str());
-            Error::Limited { retry_after }
-        })?;
+        self.inner.failures.count_source(source).map_err(|retry_after| Error::Limited { retry_after })?;
         for reading in &presented.readings {
             let kind = if is_resource_server(&reading.id) { Kind::ResourceServer } else { Kind::OAuthClient };
             self.inner.patience.hold(|| self.inner.store.reread(kind, &reading.id)).await?;
         }
         let found = self.recognise(presented, door);
-        if let Err(error) = &found {
-            self.note_refusal(source, error.refusal().unwrap_or(Refusal::InvalidClient).as_str());
+        if found.is_err() {
             sleep_until(even).await;
         }
         found

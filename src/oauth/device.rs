@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::AuthorizationServer;
 use super::client_auth::{Caller, Door};
+use super::denials::DEVICE_AUTHORIZATION;
 use super::error::Error;
 use super::form::Form;
 use super::limit::ClientEndpoint;
@@ -84,6 +85,14 @@ impl AuthorizationServer {
     /// # Errors
     /// A refusal, or a database that is away.
     pub async fn device_authorization(&self, asked: &Asked<DeviceRequest>) -> Result<DeviceAuthorization, Error> {
+        let answer = self.began(asked).await;
+        if let Err(error) = &answer {
+            Box::pin(self.note_client_denial(DEVICE_AUTHORIZATION, error, asked)).await;
+        }
+        answer
+    }
+
+    async fn began(&self, asked: &Asked<DeviceRequest>) -> Result<DeviceAuthorization, Error> {
         let presented = asked.credentials.as_ref().map_err(|reason| *reason)?;
         if let Some(id) = presented.document() {
             self.resolve_client(id, asked.source).await?;

@@ -8,6 +8,7 @@ pub(super) mod start;
 pub(super) mod token_exchange;
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -86,13 +87,14 @@ async fn end_family(
     mut tx: Tx,
     grant: &GrantRow,
     (reason, cause, kind): (Refusal, RevokeCause, AuditKind),
-    now: Timestamp,
+    (now, source): (Timestamp, IpAddr),
 ) -> Result<Outcome, Error> {
     let ended = tx.revoke(Revoke::Grant(grant.id), cause, now).await?;
     let record = Record {
         client_id: Some(&grant.client_id),
         user_id: Some(&grant.subject),
         resource: Some(&grant.resource_server_id),
+        source: Some(source),
         detail: json!({ "grant": grant.id, "tokens": ended.tokens }),
         ..Record::new(now, client_actor(&grant.client_id))
     };

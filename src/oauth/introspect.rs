@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::AuthorizationServer;
 use super::client_auth::{Caller, Door};
+use super::denials::INTROSPECTION;
 use super::error::Error;
 use super::limit::ClientEndpoint;
 use super::lookup::Found;
@@ -74,6 +75,14 @@ struct Details {
     act: Option<Value>,
 }
 
+/// Why nothing is told of a token.
+enum Unseen {
+    /// There is none, or it is over.
+    Over,
+    /// It lives, and the caller has nothing to do with it.
+    Foreign,
+}
+
 #[derive(Serialize)]
 struct Confirmation {
     jkt: String,
@@ -85,6 +94,14 @@ impl AuthorizationServer {
     /// # Errors
     /// A refusal, or a database that is away: an answer that nobody looked up would be a guess.
     pub async fn introspect(&self, asked: &Asked<AboutToken>) -> Result<Introspection, Error> {
+        let answer = self.looked_up(asked).await;
+        if let Err(error) = &answer {
+            Box::pin(self.note_client_denial(INTROSPECTION, error, asked)).await;
+        }
+        answer
+    }
+
+    async fn looked_up(&self, asked: &Asked<AboutToken>) -> Result<Introspection, Error> {
         let presented = asked.credentials.as_ref().map_err(|reason| *reason)?;
         let authenticated = self.authenticate(presented, Door::Introspection, asked.source).await?;
         self.count(ClientEndpoint::Introspect, &authenticated, asked.source)?;
@@ -96,11 +113,15 @@ impl AuthorizationServer {
             return Err(Error::of(Refusal::Suspended, &client.id));
         }
         let token = asked.request.token.as_ref().map_err(|reason| Error::of(*reason, caller.id()))?;
-        let details = match self.find(token).await? {
+        let seen = match self.find(token).await? {
             Some(Found::Access(row)) => self.access(*row, caller.id()),
             Some(Found::Refresh(row)) => self.refresh(*row, caller.id()),
-            None => None,
+            None => Err(Unseen::Over),
         };
+        if let Err(Unseen::Foreign) = seen {
+            self.note_foreign(INTROSPECTION, caller.id(), asked.source);
+        }
+        let details = seen.ok();
         // the default where nobody registered another (RFC 9701 §6)
         let algorithm = match &caller {
             Caller::ResourceServer(entry) => entry.resource_server.access_token.signing_algorithm,
@@ -121,14 +142,16 @@ impl AuthorizationServer {
         self.inner.keys.sign_as(SIGNED, *algorithm, &claims).await
     }
 
-    fn access(&self, row: TokenRow, caller: &str) -> Option<Details> {
+    fn access(&self, row: TokenRow, caller: &str) -> Result<Details, Unseen> {
         let snapshot = self.inner.store.snapshot();
-        let resource_server = snapshot.resource_server(&row.resource_server_id)?;
-        let lives = row.revoked_at.is_none() && self.inner.clock.now() < row.expires_at;
-        if !lives || !decide::introspection(caller, &row.client_id, Some(resource_server)) {
-            return None;
+        let resource_server = snapshot.resource_server(&row.resource_server_id).ok_or(Unseen::Over)?;
+        if row.revoked_at.is_some() || self.inner.clock.now() >= row.expires_at {
+            return Err(Unseen::Over);
         }
-        Some(Details {
+        if !decide::introspection(caller, &row.client_id, Some(resource_server)) {
+            return Err(Unseen::Foreign);
+        }
+        Ok(Details {
             iss: self.inner.issuer.clone(),
             sub: row.subject,
             aud: resource_server.resource_server.resource_uri.clone(),
@@ -146,15 +169,18 @@ impl AuthorizationServer {
     }
 
     /// A refresh token is seen by its client alone, and is active while it is the last of its family (E-02).
-    fn refresh(&self, row: RefreshRow, caller: &str) -> Option<Details> {
+    fn refresh(&self, row: RefreshRow, caller: &str) -> Result<Details, Unseen> {
         let snapshot = self.inner.store.snapshot();
         let (grant, now) = (row.grant, self.inner.clock.now());
-        let resource_server = snapshot.resource_server(&grant.resource_server_id)?;
+        let resource_server = snapshot.resource_server(&grant.resource_server_id).ok_or(Unseen::Over)?;
         let end = grant.expires_at.min(row.idle_expires_at);
-        if grant.client_id != caller || grant.revoked_at.is_some() || row.used_at.is_some() || now >= end {
-            return None;
+        if grant.revoked_at.is_some() || row.used_at.is_some() || now >= end {
+            return Err(Unseen::Over);
         }
-        Some(Details {
+        if grant.client_id != caller {
+            return Err(Unseen::Foreign);
+        }
+        Ok(Details {
             iss: self.inner.issuer.clone(),
             sub: grant.subject,
             aud: resource_server.resource_server.resource_uri.clone(),

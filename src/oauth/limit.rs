@@ -54,7 +54,7 @@ impl AuthorizationServer {
     /// # Errors
     /// When there were too many.
     pub(super) fn count(&self, endpoint: ClientEndpoint, sender: &Authenticated, source: IpAddr) -> Result<(), Error> {
-        match sender.credential.is_some() || sender.assertion.is_some() {
+        match sender.is_proved() {
             true => self.inner.budgets.spend(endpoint, sender.caller.name()),
             false => self.inner.budgets.spend(endpoint, &format!("{} {}", network(source), sender.caller.id())),
         }

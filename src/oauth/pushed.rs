@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::AuthorizationServer;
 use super::authorize::Halt;
 use super::client_auth::{Caller, Door};
+use super::denials::PUSHED_REQUEST;
 use super::dpop::Sender;
 use super::error::Error;
 use super::form::Form;
@@ -74,6 +75,14 @@ impl AuthorizationServer {
     /// # Errors
     /// Everything that would be refused at the authorization endpoint, and a client that does not authenticate.
     pub async fn push(&self, asked: &Asked<PushRequest>) -> Result<PushResponse, Error> {
+        let answer = self.kept(asked).await;
+        if let Err(error) = &answer {
+            Box::pin(self.note_client_denial(PUSHED_REQUEST, error, asked)).await;
+        }
+        answer
+    }
+
+    async fn kept(&self, asked: &Asked<PushRequest>) -> Result<PushResponse, Error> {
         let presented = asked.credentials.as_ref().map_err(|reason| *reason)?;
         if let Some(id) = presented.document() {
             self.resolve_client(id, asked.source).await?;

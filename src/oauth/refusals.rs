@@ -1,5 +1,5 @@
-//! Refusals before anybody has authenticated, summed up: one record of the audit for a minute, a source and a reason,
-//! so that strangers cannot fill the disk.
+//! Refusals summed up: before anybody has authenticated, one record of the audit for a minute, a source and a reason, so
+//! that strangers cannot fill the disk; of somebody who is known, what comes on top of a record each.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,10 +18,27 @@ use crate::domain::source::network;
 
 /// How often they are written down.
 const MINUTE: Duration = Duration::from_secs(60);
-/// More pairs of source and reason than this in a minute are summed by reason alone.
+/// More sums than this in a minute are summed by reason alone.
 const MOST: usize = 2048;
 
-type Sums = HashMap<(Option<IpAddr>, &'static str), u64>;
+/// What is summed up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Sum {
+    kind: AuditKind,
+    /// `None` for a stranger.
+    who: Option<String>,
+    source: Option<IpAddr>,
+    reason: &'static str,
+}
+
+impl Sum {
+    /// What would have been a record of its own.
+    pub fn of(kind: AuditKind, record: &Record<'_>, reason: &'static str) -> Self {
+        Self { kind, who: Some(record.who.to_string()), source: record.source.map(network), reason }
+    }
+}
+
+type Sums = HashMap<Sum, u64>;
 
 #[derive(Default)]
 pub(super) struct Refusals {
@@ -33,18 +50,19 @@ impl Refusals {
         self.sums.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, source: Option<IpAddr>, reason: &'static str, times: u64) {
+    pub fn add(&self, sum: Sum, times: u64) {
         let mut sums = self.sums();
-        let key = (source, reason);
-        let key = if sums.len() < MOST || sums.contains_key(&key) { key } else { (None, reason) };
-        *sums.entry(key).or_default() += times;
+        let fits = sums.len() < MOST || sums.contains_key(&sum);
+        let sum = if fits { sum } else { Sum { who: None, source: None, ..sum } };
+        *sums.entry(sum).or_default() += times;
     }
 }
 
 impl AuthorizationServer {
     /// A request was refused before it was known who sent it. `reason` is one of ours, never a stranger's text.
     pub fn note_refusal(&self, source: IpAddr, reason: &'static str) {
-        self.inner.refusals.add(Some(network(source)), reason, 1);
+        let (kind, source) = (AuditKind::RequestsRefused, Some(network(source)));
+        self.inner.refusals.add(Sum { kind, who: None, source, reason }, 1);
     }
 
     /// Writes the sums down every minute until `stop`, and once more then.
@@ -70,8 +88,8 @@ impl AuthorizationServer {
         }
         let written = self.write_sums(&sums).await;
         if written.is_err() {
-            for ((source, reason), times) in sums {
-                self.inner.refusals.add(source, reason, times);
+            for (sum, times) in sums {
+                self.inner.refusals.add(sum, times);
             }
         }
         written
@@ -80,10 +98,11 @@ impl AuthorizationServer {
     async fn write_sums(&self, sums: &Sums) -> Result<(), Error> {
         let now = self.inner.clock.now();
         let mut tx = self.inner.store.write(&Actor::server()).await?;
-        for ((source, reason), times) in sums {
+        for (Sum { kind, who, source, reason }, times) in sums {
             let detail = json!({ "reason": reason, "count": times });
-            let record = Record { source: *source, detail, ..Record::new(now, Actor::server()) };
-            tx.audit(AuditKind::RequestsRefused, &record).await?;
+            let who = who.as_ref().map_or_else(Actor::server, |who| Actor::recorded(who.clone()));
+            let record = Record { source: *source, detail, ..Record::new(now, who) };
+            tx.audit(*kind, &record).await?;
         }
         Ok(tx.commit().await?)
     }

@@ -1,5 +1,6 @@
 //! Dynamic registration (RFC 7591): a stranger describes a client and gets an id for it.
 
+pub mod invitation;
 mod manage;
 mod mode;
 
@@ -93,6 +94,7 @@ impl AuthorizationServer {
         self.inner.dynamic.registrations.count_source(source).map_err(limited)?;
         let mode = self.registration_mode().await?;
         if mode == Mode::AdminOnly && bearer.is_none() {
+            self.note_refusal(source, "no_invitation");
             return Err(RegistrationError::Unauthorized { presented: false });
         }
         let object = strict::object(body).ok_or(RegistrationError::NotAnObject)?;
@@ -102,6 +104,9 @@ impl AuthorizationServer {
         let new = self.new_client(&metadata)?;
         let invitation = bearer.map(|text| SecretText::new(text).hash());
         let recorded = self.inner.patience.hold(|| self.record(&new, invitation.as_ref(), source)).await?;
+        if let Err(RegistrationError::Unauthorized { .. }) = &recorded {
+            self.note_refusal(source, "invitation");
+        }
         recorded?;
         // whoever asks here next is answered; the other replicas hear of it by the feed, or look when they are asked
         let id = &new.registration.client_id;

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::AuthorizationServer;
 use super::client_auth::{Caller, Door};
+use super::denials::REVOCATION;
 use super::error::Error;
 use super::grant::client_actor;
 use super::limit::ClientEndpoint;
@@ -39,6 +40,14 @@ impl AuthorizationServer {
     /// # Errors
     /// A refusal, or a database that is away: a 200 that was not written would be a lie.
     pub async fn revoke(&self, asked: &Asked<AboutToken>) -> Result<Revocation, Error> {
+        let answer = self.revoked(asked).await;
+        if let Err(error) = &answer {
+            Box::pin(self.note_client_denial(REVOCATION, error, asked)).await;
+        }
+        answer
+    }
+
+    async fn revoked(&self, asked: &Asked<AboutToken>) -> Result<Revocation, Error> {
         let presented = asked.credentials.as_ref().map_err(|reason| *reason)?;
         let authenticated = self.authenticate(presented, Door::Clients, asked.source).await?;
         self.count(ClientEndpoint::Revoke, &authenticated, asked.source)?;
@@ -46,8 +55,12 @@ impl AuthorizationServer {
         let caller = authenticated.caller;
         let Caller::Client(client) = &caller else { return Err(Refusal::InvalidClient.into()) };
         let token = asked.request.token.as_ref().map_err(|reason| Error::of(*reason, &client.id))?;
-        let own = self.find(token).await?.filter(|found| found.client_id() == client.id);
-        let Some(found) = own else {
+        let found = self.find(token).await?;
+        let foreign = found.as_ref().is_some_and(|found| found.client_id() != client.id);
+        if foreign {
+            self.note_foreign(REVOCATION, &client.id, asked.source);
+        }
+        let Some(found) = found.filter(|_| !foreign) else {
             // a hint never hides a token of ours, so only a text that is none is refused for its type
             let foreign = asked.request.foreign_type;
             return if foreign {

@@ -42,6 +42,8 @@ pub struct Issued {
     pub jti: uuid::Uuid,
     /// What a user granted, of which this is a part.
     pub grant_id: Option<uuid::Uuid>,
+    /// It is the first of that grant.
+    pub began: bool,
     /// What it was exchanged for, if it was.
     pub exchanged: Option<ExchangeKind>,
     /// The client is an agent.
@@ -55,8 +57,15 @@ impl AuthorizationServer {
     /// A refusal, or a database that is away.
     pub async fn token(&self, asked: &Asked<TokenRequest>) -> Result<Issued, Error> {
         let answer = self.dispatch(asked).await;
-        if let Err(Error::Refused { reason: Refusal::InvalidProof(ProofFault::Replayed), client_id }) = &answer {
-            Box::pin(self.record_replay(client_id.as_deref(), asked.source)).await;
+        match &answer {
+            Ok(_) => {}
+            Err(Error::Refused { reason: Refusal::InvalidProof(ProofFault::Replayed), client_id }) => {
+                Box::pin(self.record_replay(client_id.as_deref(), asked.source)).await;
+            }
+            Err(error) => {
+                let request = asked.request.grant().map_or("unknown", Grant::as_str);
+                Box::pin(self.note_client_denial(request, error, asked)).await;
+            }
         }
         answer
     }
@@ -80,14 +89,15 @@ impl AuthorizationServer {
                 client_credentials::issue(self, presented, authenticated, (request, proved)).await?
             }
             Grant::AuthorizationCode => {
-                Box::pin(authorization_code::redeem(self, presented, authenticated, (request, proved))).await?
+                Box::pin(authorization_code::redeem(self, presented, authenticated, (request, proved), asked.source))
+                    .await?
             }
             Grant::DeviceCode => Box::pin(device::redeem(self, presented, authenticated, (request, proved))).await?,
             Grant::TokenExchange => {
                 Box::pin(token_exchange::exchange(self, presented, authenticated, (request, proved))).await?
             }
             Grant::RefreshToken => {
-                Box::pin(refresh::refresh(self, presented, authenticated, (request, proved))).await?
+                Box::pin(refresh::refresh(self, presented, authenticated, (request, proved), asked.source)).await?
             }
         };
         self.note_use(&issued.client_id).await;

@@ -10,6 +10,8 @@ use super::{Applied, ChangeKind, Done, Error, Provisioner, Refused, secret, tell
 use crate::domain::diff::Plan;
 use crate::domain::drift::{Correction, DriftedField, OpenDrift, ROW, SECRETS};
 use crate::domain::managed::{KnownCredential, Managed};
+use crate::domain::observer::ClientSource;
+use crate::domain::owner::Kind;
 use crate::domain::policy::Trace;
 use crate::domain::{Actor, Credential, Desired, Spec, clock};
 use crate::store::{self, Revoke, RevokeCause, Tx};
@@ -59,10 +61,14 @@ impl Provisioner {
         };
         tx.commit().await?;
         self.observe(desired, &situation.traces, &work.plan, now);
+        let change = change_kind(&situation.claim, &work);
+        if change == ChangeKind::Created && desired.spec.kind() == Kind::OAuthClient {
+            self.0.parts.observer.client_registered(ClientSource::Kubernetes);
+        }
         Ok(Applied::Done(Box::new(Done {
             entity_id: managed.entity_id,
             revision: entity.as_ref().map_or(0, |e| e.revision),
-            change: change_kind(&situation.claim, &work),
+            change,
             drift: managed.drift,
             ignored: work.plan.ignored,
             correction: managed.correction,

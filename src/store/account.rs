@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::domain::user::{Account, AccountRole, Email};
+use crate::domain::user::{Account, AccountRole, AuthSource, Email};
 
 use super::Error;
 use super::time::{micros, optional, stamp};
@@ -72,12 +72,13 @@ impl Tx {
     pub async fn insert_account(&mut self, account: &Account, hash: Option<&str>) -> Result<(), Error> {
         let sql = "INSERT INTO account
             (id, email, name, role, source, password_hash, password_set_at, created_at, disabled_at)
-            VALUES ($1, $2, $3, $4, 'local', $5, $6, $7, $8)";
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         on!(self, c => sqlx::query(sql)
             .bind(&account.id)
             .bind(account.email.as_str())
             .bind(&account.name)
             .bind(account.role.as_str())
+            .bind(AuthSource::Local.as_str())
             .bind(hash)
             .bind(micros(account.password_set_at))
             .bind(account.created_at.as_microsecond())

@@ -32,7 +32,7 @@ impl Database {
                 Connection::Postgres(timely(begin).await?)
             }
         };
-        Ok(Tx { connection, observer: self.observer.clone(), named: None, audited: Vec::new() })
+        Ok(Tx::new(connection, self.observer.clone()))
     }
 
     /// A transaction that writes. SQLite takes the writer at once: a read that turns into a write fails at once after
@@ -42,6 +42,6 @@ impl Database {
             Engine::Sqlite(pools) => Connection::Sqlite(timely(pools.begin()).await?),
             Engine::Postgres(pool) => Connection::Postgres(timely(pool.begin()).await?),
         };
-        Ok(Tx { connection, observer: self.observer.clone(), named: None, audited: Vec::new() })
+        Ok(Tx::new(connection, self.observer.clone()))
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
+use crate::domain::audit::AuditKind;
 use crate::domain::observer::DatabaseOperation;
 use crate::domain::secret::SecretHash;
 
@@ -182,7 +183,10 @@ pub(super) async fn run(database: Database, mut queue: mpsc::Receiver<Waiting>) 
 async fn answer(database: &Database, slow: &Arc<Semaphore>, turn: &mut Turn, batch: &mut Vec<Waiting>) -> bool {
     let mut left = Vec::new();
     let mut reply = |waiting: Waiting, inserted: &Inserted| match inserted.outcome(&waiting) {
-        Recorded => drop(waiting.answer.send(Ok(Recorded))),
+        Recorded => {
+            database.observer.audited(AuditKind::TokenIssued, 1);
+            drop(waiting.answer.send(Ok(Recorded)));
+        }
         IssueOutcome::Stale => left.push(waiting),
     };
     let rows: Vec<&Waiting> = batch.iter().collect();
@@ -223,7 +227,11 @@ async fn settle(database: Database, slow: Arc<Semaphore>, mut left: Vec<Waiting>
     let inserted = insert_patiently(&database, &mut Turn::default(), &rows, Locked::Wait).await;
     for waiting in left {
         let result = match &inserted {
-            Ok(inserted) => Ok(inserted.outcome(&waiting)),
+            Ok(inserted) => {
+                let outcome = inserted.outcome(&waiting);
+                database.observer.audited(AuditKind::TokenIssued, u64::from(outcome == Recorded));
+                Ok(outcome)
+            }
             Err(error) => Err(Error::unavailable(&describe(error))),
         };
         let _ = waiting.answer.send(result);

@@ -33,6 +33,7 @@ fn sqlite() -> Vec<Migration> {
         9 "device" "migrations/common/0009_device.sql",
         10 "keys" "migrations/sqlite/0010_keys.sql",
         11 "audit" "migrations/sqlite/0011_audit.sql",
+        12 "population" "migrations/common/0012_population.sql",
     ]
 }
 
@@ -49,6 +50,7 @@ fn postgres() -> Vec<Migration> {
         9 "device" "migrations/common/0009_device.sql",
         10 "keys" "migrations/postgres/0010_keys.sql",
         11 "audit" "migrations/postgres/0011_audit.sql",
+        12 "population" "migrations/common/0012_population.sql",
     ]
 }
 

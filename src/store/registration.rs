@@ -3,7 +3,6 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::Actor;
 use crate::domain::owner::Kind;
 use crate::domain::secret::SecretHash;
 
@@ -164,27 +163,6 @@ impl Tx {
         let sql = format!("DELETE FROM {} WHERE client_id = $1", kind.table());
         on!(self, c => sqlx::query(sqlx::AssertSqlSafe(sql)).bind(client_id).execute(c).await.map(drop))?;
         self.delete(Kind::OAuthClient, client_id).await
-    }
-
-    /// An invitation to register, spent by one; false when there is none that is good.
-    pub async fn use_invitation(&mut self, hash: &SecretHash, now: Timestamp) -> Result<bool, Error> {
-        let sql =
-            "UPDATE invitation SET uses_left = uses_left - 1 WHERE hash = $1 AND uses_left > 0 AND expires_at > $2";
-        let touched = on!(self, c => sqlx::query(sql).bind(hash.as_bytes().as_slice()).bind(now.as_microsecond())
-            .execute(c).await.map(|done| done.rows_affected()))?;
-        Ok(touched == 1)
-    }
-
-    pub async fn put_invitation(
-        &mut self,
-        hash: &SecretHash,
-        actor: &Actor,
-        (uses, expires_at): (i64, Timestamp),
-    ) -> Result<(), Error> {
-        let sql = "INSERT INTO invitation (hash, actor, expires_at, uses_left) VALUES ($1, $2, $3, $4)";
-        on!(self, c => sqlx::query(sql).bind(hash.as_bytes().as_slice()).bind(actor.as_str())
-            .bind(expires_at.as_microsecond()).bind(uses).execute(c).await.map(drop))?;
-        Ok(())
     }
 
     async fn idle_dynamic(

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::{Builder, Uuid};
 
 use crate::domain::observer::DatabaseOperation;
+pub use crate::domain::revocation::RevokeCause;
 
 use super::Error;
 use super::tx::{Tx, on};
@@ -57,48 +58,6 @@ impl Ended {
     /// Whether anything was.
     pub const fn is_nothing(self) -> bool {
         self.tokens == 0 && self.grants == 0 && self.codes == 0
-    }
-}
-
-/// Why; kept beside the token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RevokeCause {
-    /// The client asked for it (RFC 7009).
-    Request,
-    /// The client was suspended.
-    Suspended,
-    /// The client or the resource server was deleted.
-    Deleted,
-    /// Its secret was revoked (`revokeIssuedBefore`).
-    SecretRevoked,
-    /// An administrator asked for it.
-    Administrator,
-    /// A refresh token was used again.
-    RefreshReuse,
-    /// A code was redeemed again.
-    CodeReuse,
-    /// The user was disabled or deleted.
-    UserDisabled,
-    PasswordChanged,
-    ConsentWithdrawn,
-    SessionEnded,
-}
-
-impl RevokeCause {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Request => "request",
-            Self::Suspended => "suspended",
-            Self::Deleted => "deleted",
-            Self::SecretRevoked => "secret_revoked",
-            Self::Administrator => "administrator",
-            Self::RefreshReuse => "refresh_reuse",
-            Self::CodeReuse => "code_reuse",
-            Self::UserDisabled => "user_disabled",
-            Self::PasswordChanged => "password_changed",
-            Self::ConsentWithdrawn => "consent_withdrawn",
-            Self::SessionEnded => "session_ended",
-        }
     }
 }
 
@@ -169,6 +128,9 @@ impl Tx {
         let started = Instant::now();
         let ended = self.end(&Condition::of(what), cause, now).await;
         self.observe(DatabaseOperation::Revoke, started, &ended);
+        if let Ok(Ended { grants: grants @ 1.., .. }) = ended {
+            self.grants_ended.push((cause, grants));
+        }
         ended
     }
 

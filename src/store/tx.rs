@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use crate::domain::Actor;
 use crate::domain::audit::AuditKind;
 use crate::domain::observer::{DatabaseOperation, Observer};
+use crate::domain::revocation::RevokeCause;
 
 use super::Error;
 
@@ -20,6 +21,8 @@ pub struct Tx {
     pub(super) named: Option<Named>,
     /// What was written to the audit, to be counted once it is committed.
     pub(super) audited: Vec<AuditKind>,
+    /// Grants that were ended, to be counted then, too.
+    pub(super) grants_ended: Vec<(RevokeCause, u64)>,
 }
 
 /// A transaction that writes: when it began, and the change feed, which is woken by its end.
@@ -87,6 +90,10 @@ impl<'r, R: sqlx::Row, T: sqlx::FromRow<'r, R>> sqlx::FromRow<'r, R> for Readabl
 }
 
 impl Tx {
+    pub(super) fn new(connection: Connection, observer: Arc<dyn Observer>) -> Self {
+        Self { connection, observer, named: None, audited: Vec::new(), grants_ended: Vec::new() }
+    }
+
     /// Makes everything that was written durable and wakes the change feed.
     pub async fn commit(mut self) -> Result<(), Error> {
         let named = self.named.take();
@@ -105,7 +112,15 @@ impl Tx {
         for kind in self.audited {
             self.observer.audited(kind, 1);
         }
+        for (cause, grants) in self.grants_ended {
+            self.observer.grants_revoked(cause, grants);
+        }
         Ok(())
+    }
+
+    /// Counts, once this is committed, what has its record in a table of its own.
+    pub fn count_audited(&mut self, kind: AuditKind) {
+        self.audited.push(kind);
     }
 
     /// Tells of a statement that counts by itself.

@@ -1,6 +1,7 @@
 //! The program as it is called: answers, exit codes, one line for what is wrong.
 
 mod database;
+mod invitations;
 mod lint;
 mod people;
 mod usage;

@@ -10,5 +10,3 @@ pub mod lossy;
 pub mod postgres;
 pub mod server;
 pub mod time;
-#[allow(dead_code)] // as above
-pub mod visitor;

@@ -17,7 +17,9 @@
     "trusted_namespaces" (default (list .Release.Namespace) .Values.operator.trustedNamespaces)
     "lease_name" (include "holdfast.fullname" .)
     "drift" (dict "mode" .Values.operator.drift.mode))
-  "metrics" (dict "enabled" .Values.metrics.enabled)
+  "metrics" (dict
+    "enabled" .Values.metrics.enabled
+    "population_interval" (printf "%ds" (int .Values.metrics.populationIntervalSeconds)))
   "logging" (dict "level" .Values.logging.level "format" .Values.logging.format) }}
 {{- if .Values.metrics.enabled }}
 {{- $_ := set $own.server "metrics" (dict "listen" (printf "%s:9002" .Values.server.bindAddress)) }}

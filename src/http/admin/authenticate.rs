@@ -1,5 +1,7 @@
 //! Who is at the admin port (RFC 6750 §2.1): a bearer API key, and nothing by default.
 
+use std::sync::Arc;
+
 use axum::extract::{FromRef, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -15,16 +17,23 @@ pub struct Admin(pub Administrator);
 impl Admin {
     /// Goes on only for who has that role or a higher one.
     pub fn at_least(self, role: Role) -> Result<Administrator, Forbidden> {
-        if self.0.role >= role { Ok(self.0) } else { Err(Forbidden) }
+        if self.0.role >= role { Ok(self.0) } else { Err(Forbidden(self.0)) }
     }
 }
 
 /// The key is good and its role is not enough (RFC 6750 §3.1).
-pub struct Forbidden;
+pub struct Forbidden(Administrator);
+
+/// Whom an answer has refused, for the audit and the log.
+#[derive(Clone)]
+pub struct Denied(pub Arc<Administrator>);
 
 impl IntoResponse for Forbidden {
     fn into_response(self) -> Response {
-        respond::error(StatusCode::FORBIDDEN, "insufficient_scope", "the role of this key does not allow that")
+        let text = "the role of this key does not allow that";
+        let mut response = respond::error(StatusCode::FORBIDDEN, "insufficient_scope", text);
+        response.extensions_mut().insert(Denied(Arc::new(self.0)));
+        response
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use jiff::SignedDuration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -16,7 +15,7 @@ use crate::http::extract::{media_type, read};
 use crate::http::observe::Told;
 use crate::http::respond;
 use crate::metrics::{Entity, Metrics, Operation, Outcome};
-use crate::oauth::{AuthorizationServer, Error, Mode, Role};
+use crate::oauth::{AuthorizationServer, Error, Mode, Role, invitation};
 
 pub async fn get(
     State(server): State<AuthorizationServer>,
@@ -83,12 +82,6 @@ struct Wanted {
     expires_in: i64,
 }
 
-impl Wanted {
-    fn is_sensible(&self) -> bool {
-        (1..=10_000).contains(&self.uses) && (60..=31_536_000).contains(&self.expires_in)
-    }
-}
-
 impl Default for Wanted {
     fn default() -> Self {
         Self { uses: 1, expires_in: 86_400 }
@@ -109,8 +102,9 @@ pub async fn invite(
             return forbidden.into_response();
         }
     };
-    let wanted = match json_of::<Wanted>(request).await {
-        Ok(wanted) if wanted.is_sensible() => wanted,
+    let asked = json_of::<Wanted>(request).await;
+    let wanted = match asked.map(|asked| invitation::Wanted::sensible(asked.uses, asked.expires_in)) {
+        Ok(Some(wanted)) => wanted,
         other => {
             let bad = || bad("uses: expected 1 to 10000; expires_in: 60 to 31536000 seconds");
             let response = other.err().unwrap_or_else(bad);
@@ -119,13 +113,14 @@ pub async fn invite(
         }
     };
     let actor = Actor::api_key(&administrator.name);
-    let made = server.invite(wanted.uses, SignedDuration::from_secs(wanted.expires_in), &actor).await;
+    let made = server.invite(wanted, &actor).await;
     metrics.admin_operation(Entity::Dcr, Operation::Create, outcome(&made));
     match made {
-        Ok(token) => {
-            let body = json!({"token": token.expose(), "uses": wanted.uses, "expires_in": wanted.expires_in});
+        Ok(made) => {
+            let (token, expires_in) = (made.token.expose(), wanted.lifetime.as_secs());
+            let body = json!({"id": made.id, "token": token, "uses": wanted.uses, "expires_in": expires_in});
             let mut response = (StatusCode::CREATED, respond::fresh(body)).into_response();
-            response.extensions_mut().insert(changed(&actor, "invitation"));
+            response.extensions_mut().insert(changed(&actor, &format!("invitation/{}", made.id)));
             response
         }
         Err(error) => respond::oauth(error),

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Parts;
 use super::authenticate::Admin;
 use super::call::{Call, Refused, Reply, body, query};
-use crate::domain::user::{Email, is_name};
+use crate::domain::user::{AuthSource, Email, is_name};
 use crate::domain::{Account, AccountRole, SecretText};
 use crate::identity::{self, Identity, NewAccount, Update};
 use crate::metrics::{Entity, Operation};
@@ -38,7 +38,7 @@ impl From<Account> for Shown {
         Self {
             email: account.email.to_string(),
             role: account.role.as_str(),
-            source: "local",
+            source: AuthSource::Local.as_str(),
             status: if account.disabled_at.is_some() { "disabled" } else { "active" },
             created_at: account.created_at.to_string(),
             disabled_at: account.disabled_at.map(|at| at.to_string()),

@@ -92,7 +92,7 @@ pub async fn post(
     let code = form.get("user_code").unwrap_or_default();
     let approved = match form.get("decision") {
         None => {
-            return match server.device_prompt(signed_in, code).await {
+            return match server.device_prompt(signed_in, code, browser.source).await {
                 Ok(prompt) => confirm(&pages, &browser, prompt),
                 Err(error) => problem(&pages, &metrics, (&browser, code), error),
             };

@@ -16,8 +16,18 @@ pub async fn post(
     State(metrics): State<Arc<Metrics>>,
     form: OAuthForm,
 ) -> Response {
-    match server.push(&form.asked(PushRequest::read)).await {
-        Ok(pushed) => (StatusCode::CREATED, respond::fresh(pushed)).into_response(),
+    let asked = form.asked(PushRequest::read);
+    match server.push(&asked).await {
+        Ok(pushed) => {
+            let mut response = (StatusCode::CREATED, respond::fresh(pushed)).into_response();
+            if asked.proof.is_some() {
+                metrics.proof_validated();
+                if let Some(nonce) = server.dpop_nonce() {
+                    response = respond::with_nonce(response, &nonce);
+                }
+            }
+            response
+        }
         Err(error) => {
             if let Some(reason) = error.refusal() {
                 metrics.denied(None, reason);

@@ -18,6 +18,7 @@ use crate::domain::refusal::Refusal;
 use crate::domain::resource_server::Scope;
 use crate::domain::user::SignedIn;
 use crate::oauth::AuthorizationServer;
+use crate::oauth::denials::DEVICE_DECISION;
 use crate::oauth::error::Error;
 use crate::store::{self, Consent, DeviceDecision, DeviceRow, DeviceState, RoleAssignment, RoleOrigin, Snapshot, Tx};
 
@@ -59,11 +60,27 @@ impl AuthorizationServer {
     ///
     /// # Errors
     /// Too many tries; a code that is wrong, over, decided or somebody else's; a user without a role; no database.
-    pub async fn device_prompt(&self, signed_in: &SignedIn, typed: &str) -> Result<DevicePrompt, Error> {
+    pub async fn device_prompt(
+        &self,
+        signed_in: &SignedIn,
+        typed: &str,
+        source: IpAddr,
+    ) -> Result<DevicePrompt, Error> {
         let counted = self.inner.tries.count(&signed_in.session_id);
         counted.map_err(|retry_after| Error::Limited { retry_after })?;
-        let code = UserCode::read(typed).ok_or(Refusal::DeviceExpired)?;
-        self.inner.patience.hold(|| self.show_device(signed_in, &code)).await?.map_err(Error::from)
+        let shown = match UserCode::read(typed) {
+            Some(code) => self.inner.patience.hold(|| self.show_device(signed_in, &code)).await?,
+            None => Err(Refusal::DeviceExpired),
+        };
+        self.noted(shown, (signed_in, source)).await
+    }
+
+    async fn noted<T>(&self, ended: Result<T, Refusal>, (signed_in, source): (&SignedIn, IpAddr)) -> Result<T, Error> {
+        if let Err(reason) = &ended {
+            let who = (Some(signed_in), source);
+            Box::pin(self.note_user_denial((DEVICE_DECISION, *reason), None, who)).await;
+        }
+        Ok(ended?)
     }
 
     async fn show_device(
@@ -111,9 +128,11 @@ impl AuthorizationServer {
         approved: bool,
         source: IpAddr,
     ) -> Result<DeviceDecided, Error> {
-        let code = UserCode::read(typed).ok_or(Refusal::DeviceExpired)?;
-        let decide = || self.decide(signed_in, &code, approved, source);
-        self.inner.patience.hold(decide).await?.map_err(Error::from)
+        let decided = match UserCode::read(typed) {
+            Some(code) => self.inner.patience.hold(|| self.decide(signed_in, &code, approved, source)).await?,
+            None => Err(Refusal::DeviceExpired),
+        };
+        self.noted(decided, (signed_in, source)).await
     }
 
     async fn decide(

@@ -1,5 +1,7 @@
 //! authorization_code (OAuth 2.1 §4.1.3): a code is redeemed once, by whoever it was issued to, with its verifier.
 
+use std::net::IpAddr;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
@@ -100,6 +102,7 @@ struct Redemption<'a> {
     /// request whose answer was lost.
     id: Uuid,
     request: &'a TokenRequest,
+    source: IpAddr,
 }
 
 pub(in crate::oauth) async fn redeem(
@@ -107,6 +110,7 @@ pub(in crate::oauth) async fn redeem(
     presented: &Presented,
     mut authenticated: Authenticated,
     (request, proved): (&TokenRequest, Option<&Proved>),
+    source: IpAddr,
 ) -> Result<Issued, Error> {
     let refuse = |reason, caller: &Caller| Error::of(reason, caller.id());
     let code = request.code.as_deref().ok_or(Refusal::Malformed("code is missing"));
@@ -121,7 +125,7 @@ pub(in crate::oauth) async fn redeem(
             return Err(Error::of(Refusal::GrantNotAllowed, &client.id));
         }
         let code = Handle::AuthorizationCode.read(code).ok_or_else(|| Error::of(Refusal::GrantUnknown, &client.id))?;
-        let redemption = Redemption { code, id, request };
+        let redemption = Redemption { code, id, request, source };
         let sender = Sender { client, authenticated: &authenticated, proved };
         let attempt = || attempt(server, sender, &redemption);
         match server.inner.patience.hold(attempt).await?.settle(&client.id, number)? {
@@ -137,7 +141,7 @@ async fn attempt(
     sender: Sender<'_>,
     redemption: &Redemption<'_>,
 ) -> Result<Outcome, Error> {
-    let (Redemption { code, id, request }, client) = (redemption, sender.client);
+    let (Redemption { code, id, request, source }, client) = (redemption, sender.client);
     let hash = code.hash();
     let mut tx = server.inner.store.write(&client_actor(&client.id)).await?;
     let now = server.inner.clock.now();
@@ -156,7 +160,7 @@ async fn attempt(
     let proved = prove(&row, request);
     if row.used_at.is_some() && row.grant_id != Some(*id) {
         let has_key = row.jkt.is_none() || row.jkt.as_deref() == sender.jkt();
-        return again(tx, &row, proved.is_ok() && has_key, now).await;
+        return again(tx, &row, proved.is_ok() && has_key, (now, *source)).await;
     }
     if row.used_at.is_none() {
         if now >= row.expires_at {
@@ -201,14 +205,14 @@ async fn attempt(
 /// A code that was used before. Whoever shows everything that it takes proves that two parties have it: what the first
 /// was issued is ended (B-14). Whoever does not, be it the key that the code is bound to, proves nothing and ends
 /// nothing.
-async fn again(mut tx: Tx, row: &CodeRow, proved: bool, now: Timestamp) -> Result<Outcome, Error> {
+async fn again(mut tx: Tx, row: &CodeRow, proved: bool, at: (Timestamp, IpAddr)) -> Result<Outcome, Error> {
     let Some(grant_id) = row.grant_id else { return Ok(Outcome::Refused(Refusal::GrantRevoked)) };
     if !proved {
         return Ok(Outcome::Refused(Refusal::CodeUsed));
     }
     match tx.grant(grant_id).await?.filter(|grant| grant.revoked_at.is_none()) {
         Some(grant) => {
-            end_family(tx, &grant, (Refusal::CodeReused, RevokeCause::CodeReuse, AuditKind::CodeReuse), now).await
+            end_family(tx, &grant, (Refusal::CodeReused, RevokeCause::CodeReuse, AuditKind::CodeReuse), at).await
         }
         // the third one finds nothing to end
         None => Ok(Outcome::Refused(Refusal::GrantRevoked)),

@@ -1,6 +1,7 @@
 //! client_credentials (OAuth 2.1 §4.2): decided in memory, recorded only if policy is still what was decided on.
 
 use crate::domain::actor::Actor;
+use crate::domain::audit::AuditKind;
 use crate::domain::decide::{self, Ask};
 use crate::domain::refusal::Refusal;
 
@@ -80,6 +81,7 @@ async fn record(server: &AuthorizationServer, sender: Sender<'_>, grant: &decide
         resource: grant.audience.clone(),
         jti: minted.jti,
         grant_id: None,
+        began: false,
         exchanged: None,
         agent: grant.agent,
         response: TokenResponse {
@@ -105,6 +107,7 @@ async fn alone(
     }
     let outcome = tx.issue(&issuance, lineage).await?;
     if outcome == IssueOutcome::Recorded {
+        tx.count_audited(AuditKind::TokenIssued);
         tx.commit().await?;
     }
     Ok(Ok(outcome))

@@ -1,5 +1,6 @@
 //! refresh_token (OAuth 2.1 §4.3): each is used once and has one successor; used again later it ends its family.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
@@ -29,6 +30,7 @@ pub(in crate::oauth) async fn refresh(
     presented: &Presented,
     mut authenticated: Authenticated,
     (request, proved): (&TokenRequest, Option<&Proved>),
+    source: IpAddr,
 ) -> Result<Issued, Error> {
     let used = AtomicI64::new(i64::MIN);
     for number in 0..ATTEMPTS {
@@ -45,7 +47,7 @@ pub(in crate::oauth) async fn refresh(
         }
         let token = Handle::RefreshToken.read(text).ok_or_else(|| refuse(Refusal::GrantUnknown))?;
         let sender = Sender { client, authenticated: &authenticated, proved };
-        let renewal = Renewal { token, request, used: &used };
+        let renewal = Renewal { token, request, source, used: &used };
         let attempt = || attempt(server, sender, &renewal);
         match server.inner.patience.hold(attempt).await?.settle(&client.id, number)? {
             Ok(issued) => return Ok(issued),
@@ -59,6 +61,7 @@ pub(in crate::oauth) async fn refresh(
 struct Renewal<'a> {
     token: SecretText,
     request: &'a TokenRequest,
+    source: IpAddr,
     /// When an attempt of this request used it, in microseconds: if that was committed and the answer lost, it is its
     /// own use that the next attempt finds, however long ago.
     used: &'a AtomicI64,
@@ -76,7 +79,7 @@ enum Use {
 async fn attempt(
     server: &AuthorizationServer,
     sender: Sender<'_>,
-    Renewal { token, request, used: own }: &Renewal<'_>,
+    Renewal { token, request, source, used: own }: &Renewal<'_>,
 ) -> Result<Outcome, Error> {
     let client = sender.client;
     let mut tx = server.inner.store.write(&client_actor(&client.id)).await?;
@@ -97,7 +100,7 @@ async fn attempt(
         Ok(Use::Stolen) => {
             // with every access token that came of it (RFC 9700 §4.14.2)
             let theft = (Refusal::RefreshReused, RevokeCause::RefreshReuse, AuditKind::RefreshReuse);
-            return end_family(tx, &row.grant, theft, now).await;
+            return end_family(tx, &row.grant, theft, (now, *source)).await;
         }
         Ok(used) => used,
         Err(reason) => return Ok(Outcome::Refused(reason)),
@@ -144,6 +147,7 @@ async fn attempt(
     if tx.issue(&minting.issuance(&minted), &lineage).await? == IssueOutcome::Stale {
         return Ok(Outcome::Stale { resource_server_id: grant.resource_server_id });
     }
+    tx.count_audited(AuditKind::TokenRefreshed);
     tx.commit().await?;
     Ok(Outcome::Issued(Box::new(Issued {
         grant: Grant::RefreshToken,
@@ -152,6 +156,7 @@ async fn attempt(
         resource: grant.audience.clone(),
         jti: minted.jti,
         grant_id: Some(row.grant.id),
+        began: false,
         exchanged: None,
         agent: grant.agent,
         response: TokenResponse {

@@ -94,6 +94,7 @@ impl AuthorizationServer {
         if tx.issue(&minting.issuance(&minted), &lineage).await? == IssueOutcome::Stale {
             return Ok(None);
         }
+        tx.count_audited(AuditKind::TokenIssued);
         if began {
             let record = Record {
                 client_id: Some(&row.client_id),
@@ -111,6 +112,7 @@ impl AuthorizationServer {
             resource: grant.audience.clone(),
             jti: minted.jti,
             grant_id: Some(start.id),
+            began,
             exchanged: None,
             agent: grant.agent,
             response: TokenResponse {

@@ -179,6 +179,7 @@ async fn attempt(server: &AuthorizationServer, sender: Sender<'_>, asking: &Aski
         resource: exchange.grant.audience.clone(),
         jti: minted.jti,
         grant_id: lineage.grant_id,
+        began: false,
         exchanged: Some(exchange.kind),
         agent: exchange.grant.agent,
         response: TokenResponse {

@@ -118,6 +118,7 @@ impl AuthorizationServer {
         match (found.filter(|registration| registration.client_id == id), token) {
             (Some(registration), Some(token)) => Ok((registration, token)),
             _ => {
+                self.note_refusal(source, "registration_token");
                 let limited = |retry_after| RegistrationError::Limited { retry_after };
                 self.inner.failures.count_source(source).map_err(limited)?;
                 Err(refused)

@@ -3,14 +3,12 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::AuthorizationServer;
 use crate::domain::actor::Actor;
 use crate::domain::audit::{AuditKind, Record};
-use crate::domain::secret::SecretText;
 use crate::oauth::error::Error;
 use crate::store::{self, Store};
 
@@ -86,19 +84,6 @@ impl AuthorizationServer {
         Ok(())
     }
 
-    /// An invitation to register so many clients, with any redirect URI and in any mode (RFC 7591 §1.2).
-    ///
-    /// # Errors
-    /// When the database is away.
-    pub async fn invite(&self, uses: i64, lifetime: SignedDuration, actor: &Actor) -> Result<SecretText, Error> {
-        let token = SecretText::generate(&*self.inner.entropy)?;
-        let now = self.inner.clock.now();
-        let expires_at = now.saturating_add(lifetime).unwrap_or(jiff::Timestamp::MAX);
-        let store = &self.inner.store;
-        self.inner.patience.hold(|| invite(store, &token, actor, (uses, expires_at, now))).await?;
-        Ok(token)
-    }
-
     /// Follows what other replicas and the command line switch, until `stop`.
     pub async fn follow_settings(&self, stop: CancellationToken) {
         loop {
@@ -138,17 +123,4 @@ pub async fn set_mode(store: &Store, mode: Mode, actor: &Actor, now: jiff::Times
 /// When the database is away.
 pub async fn kept_mode(store: &Store) -> Result<Option<Mode>, store::Error> {
     Ok(store.read().await?.setting(SETTING).await?.map(|text| Mode::parse(&text).unwrap_or(Mode::AdminOnly)))
-}
-
-async fn invite(
-    store: &Store,
-    token: &SecretText,
-    actor: &Actor,
-    (uses, expires_at, now): (i64, jiff::Timestamp, jiff::Timestamp),
-) -> Result<(), store::Error> {
-    let mut tx = store.write(actor).await?;
-    tx.put_invitation(&token.hash(), actor, (uses, expires_at)).await?;
-    let detail = json!({"invitation": {"uses": uses, "expires_at": expires_at.as_second()}});
-    tx.audit(AuditKind::SettingChanged, &Record { detail, ..Record::new(now, actor.clone()) }).await?;
-    tx.commit().await
 }

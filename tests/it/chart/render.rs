@@ -1,5 +1,6 @@
 //! What the chart renders.
 use holdfast::config::{self, Environment, MasterKeyPlace, Settings};
+use serde_json::json;
 use serde_yaml::Value;
 
 use super::{POSTGRESQL, chart, kind, only, read, rendered, root, template};
@@ -91,6 +92,67 @@ fn other_sections_of_the_configuration_pass_through_beside_what_the_chart_decide
         "{enabled: true, namespace: auth, namespaces: [billing], trusted_namespaces: [auth], lease_name: holdfast, drift: {mode: Enforce}}",
     );
     assert_eq!(configuration["operator"], operator);
+}
+
+/// K10: what users set of the authorization server reaches the program.
+#[test]
+fn every_section_is_set_by_values() {
+    let settings = loaded(&[
+        "config.dpop.nonce=required",
+        "config.device.poll_interval=10s",
+        "config.exchange.max_depth=2",
+        "config.par.required=true",
+        "config.dcr.mode=admin_only",
+        "config.cimd.other_domains=deny",
+        "config.login.min_password_length=16",
+        "config.sessions.idle_timeout=1h",
+        "config.keys.rotation.period=240h",
+        "config.keys.store=vault",
+        "config.keys.vault.address=https://vault.vault:8200",
+        "config.keys.vault.kubernetes.role=holdfast",
+        "config.rate_limits.login_per_minute=30",
+        "config.tokens.refresh_grace=10s",
+        "server.trustedProxies={10.0.0.0/8}",
+        "metrics.populationIntervalSeconds=60",
+    ]);
+    let configuration = serde_json::to_value(&settings.config).unwrap();
+    for (place, value) in [
+        ("/dpop/nonce", json!("required")),
+        ("/device/poll_interval", json!("10s")),
+        ("/exchange/max_depth", json!(2)),
+        ("/par/required", json!(true)),
+        ("/dcr/mode", json!("admin_only")),
+        ("/cimd/other_domains", json!("deny")),
+        ("/login/min_password_length", json!(16)),
+        ("/sessions/idle_timeout", json!("1h")),
+        ("/keys/rotation/period", json!("240h")),
+        ("/keys/store", json!("vault")),
+        ("/keys/vault/kubernetes/role", json!("holdfast")),
+        ("/rate_limits/login_per_minute", json!(30)),
+        ("/tokens/refresh_grace", json!("10s")),
+        ("/server/trusted_proxies", json!(["10.0.0.0/8"])),
+        ("/metrics/population_interval", json!("1m")),
+    ] {
+        assert_eq!(configuration.pointer(place), Some(&value), "{place}");
+    }
+}
+
+/// K10, S15: keys in files come from a volume of the user's.
+#[test]
+fn files_of_the_users_are_in_the_pod() {
+    let objects = rendered(&[
+        "config.keys.store=file",
+        "config.keys.file.folder=/keys",
+        "extraVolumes[0].name=keys",
+        "extraVolumes[0].secret.secretName=signing-keys",
+        "extraVolumeMounts[0].name=keys",
+        "extraVolumeMounts[0].mountPath=/keys",
+    ]);
+    let volumes = pod(&objects)["volumes"].as_sequence().unwrap();
+    assert!(volumes.contains(&yaml("{name: keys, secret: {secretName: signing-keys}}")));
+    let mounts = pod(&objects)["containers"][0]["volumeMounts"].as_sequence().unwrap();
+    assert!(mounts.contains(&yaml("{name: keys, mountPath: /keys}")));
+    assert_eq!(configuration(&objects)["keys"]["file"]["folder"], "/keys");
 }
 
 /// The configuration as the program in the pod reads it, with the variables that the pod gives it.

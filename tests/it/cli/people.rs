@@ -7,8 +7,8 @@ use rstest::rstest;
 use serde_json::Value;
 
 use super::{holdfast, run, told};
+use crate::support::browser::Browser;
 use crate::support::server::Home;
-use crate::support::visitor::Visitor;
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -88,13 +88,13 @@ async fn a_command_ends_a_session_of_a_server_that_runs() {
         serde_json::from_slice::<Value>(&output.stdout).unwrap()
     };
     ask(&create("ada@example.com", "user"));
-    let mut ada = Visitor::new(&server.public(""));
-    assert_eq!(ada.sign_in("ada@example.com", "canary-password").await.status, 403);
-    assert_eq!(ada.sign_in("ada@example.com", PASSWORD).await.location(), "/account");
+    let ada = Browser::at(&server.public(""));
+    assert_eq!(ada.log_in("ada@example.com", "canary-password").await.status, 403);
+    assert_eq!(ada.log_in("ada@example.com", PASSWORD).await.to(), "/account");
     let sessions = ask(&["admin", "session", "list", "--user", "ada@example.com"]);
     let id = sessions[0]["id"].as_str().unwrap();
     assert_eq!(ask(&["admin", "session", "revoke", "--id", id])["revoked"], id);
-    assert_eq!(ada.get("/account").await.status, 303);
+    assert_eq!(ada.fetch("/account").await.status, 303);
     server
         .event("login", |line| line["outcome"] == "success" && line["who"].as_str().unwrap().starts_with("usr_"))
         .await;

@@ -65,6 +65,24 @@ async fn an_issued_token_is_one_line() {
     assert_eq!(Value::Object(line), expected);
 }
 
+/// O6: a grant is told at its beginning, and by its id in every line after that.
+#[tokio::test]
+async fn a_grant_is_told_when_it_begins() {
+    let server = server().await;
+    let lines = Lines::default();
+    let _guard = lines.follow();
+    let issued = server.sign_in("portal").await;
+    let token = issued["refresh_token"].as_str().unwrap();
+    assert_eq!(server.refresh("portal", token).await.status, 200);
+    let created = lines.events("grant_created");
+    let [line] = created.as_slice() else { panic!("{created:?}") };
+    assert_eq!((&line["client_id"], &line["principal_id"]), (&json!("portal"), &json!(crate::oauth::person::USER)));
+    assert_eq!(line["scopes"], "invoices.read invoices.write");
+    let refreshed = lines.events("token_refreshed");
+    assert_eq!((refreshed.len(), &refreshed[0]["grant_id"]), (1, &line["grant_id"]));
+    assert_eq!(lines.events("token_issued").len(), 1);
+}
+
 /// Y-05, Y-06: no secret, token, header or anything else that a stranger wrote.
 #[tokio::test]
 async fn the_log_keeps_secrets_to_itself() {

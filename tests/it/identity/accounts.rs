@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::PASSWORD;
 use super::login::person;
 use crate::oauth::harness::{Answer, Server, answer, secret, server};
-use crate::support::visitor::Visitor;
+use crate::support::browser::Browser;
 
 async fn call(server: &Server, who: &str, method: &str, path: &str, body: Value) -> Answer {
     let request = server.http.request(method.parse().unwrap(), format!("{}{path}", server.admin));
@@ -27,8 +27,8 @@ async fn an_account_is_made_changed_disabled_and_deleted() {
     let user = made.json();
     assert_eq!((made.status, &user["email"], &user["status"]), (201, &json!("ada@example.com"), &json!("active")));
     let path = format!("/admin/users/{}", user["id"].as_str().unwrap());
-    let mut browser = Visitor::new(&server.public);
-    browser.sign_in("ada@example.com", PASSWORD).await;
+    let browser = Browser::at(&server.public);
+    browser.log_in("ada@example.com", PASSWORD).await;
     let listed = call(&server, "vera", "GET", "/admin/users?email=ada@example.com", Value::Null).await;
     assert_eq!(listed.json()["items"][0]["id"], user["id"]);
     let sessions = call(&server, "vera", "GET", "/admin/sessions", Value::Null).await.json();
@@ -38,20 +38,20 @@ async fn an_account_is_made_changed_disabled_and_deleted() {
         (changed.status, &changed.json()["name"], &changed.json()["role"]),
         (200, &json!("Countess"), &json!("admin"))
     );
-    assert_eq!(browser.get("/account").await.status, 200);
+    assert_eq!(browser.fetch("/account").await.status, 200);
     let forced = call(&server, "anna", "POST", &format!("{path}/force-logout"), Value::Null).await;
     assert_eq!(forced.json(), json!({"sessions_ended": 1}));
-    assert_eq!(browser.get("/account").await.status, 303);
-    browser.sign_in("ada@example.com", PASSWORD).await;
+    assert_eq!(browser.fetch("/account").await.status, 303);
+    browser.log_in("ada@example.com", PASSWORD).await;
     let reset =
         call(&server, "anna", "POST", &format!("{path}/password"), json!({"password": "a whole new sentence"})).await;
-    assert_eq!((reset.status, browser.get("/account").await.status), (200, 303));
-    browser.sign_in("ada@example.com", "a whole new sentence").await;
+    assert_eq!((reset.status, browser.fetch("/account").await.status), (200, 303));
+    browser.log_in("ada@example.com", "a whole new sentence").await;
     let disabled = call(&server, "anna", "POST", &format!("{path}/disable"), Value::Null).await;
-    assert_eq!((&disabled.json()["status"], browser.get("/account").await.status), (&json!("disabled"), 303));
-    assert_eq!(browser.sign_in("ada@example.com", "a whole new sentence").await.status, 403);
+    assert_eq!((&disabled.json()["status"], browser.fetch("/account").await.status), (&json!("disabled"), 303));
+    assert_eq!(browser.log_in("ada@example.com", "a whole new sentence").await.status, 403);
     call(&server, "anna", "POST", &format!("{path}/enable"), Value::Null).await;
-    browser.sign_in("ada@example.com", "a whole new sentence").await;
+    browser.log_in("ada@example.com", "a whole new sentence").await;
     let session = call(&server, "vera", "GET", "/admin/sessions", Value::Null).await.json()["items"][0]["id"].clone();
     let session = format!("/admin/sessions/{}", session.as_str().unwrap());
     assert_eq!(call(&server, "anna", "DELETE", &session, Value::Null).await.status, 200);

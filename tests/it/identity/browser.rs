@@ -13,8 +13,8 @@ use super::login::person;
 use super::{PASSWORD, actor};
 use crate::oauth::authorize::stage::{self, ADA, Stage, request};
 use crate::oauth::harness::{Server, Setup, answer};
+use crate::support::browser::Browser;
 use crate::support::chromium::Chromium;
-use crate::support::visitor::Visitor;
 
 /// A server whose issuer is plain http, as cookies of `https` stay away from a loopback port.
 async fn plain() -> Server {
@@ -34,9 +34,9 @@ async fn sign_in(chromium: &Chromium, server: &Server, email: &str) {
 async fn a_person_signs_in_and_signs_another_browser_out() {
     let server = plain().await;
     person(&server, "ada@example.com").await;
-    let mut phone = Visitor::new(&server.public);
+    let mut phone = Browser::at(&server.public);
     phone.agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Safari/604.1".to_owned();
-    phone.sign_in("ada@example.com", PASSWORD).await;
+    phone.log_in("ada@example.com", PASSWORD).await;
     let chromium = Chromium::start().await;
     chromium.client.goto(&format!("{}/account", server.public)).await.unwrap();
     chromium.arrives("/login").await;
@@ -54,13 +54,13 @@ async fn a_person_signs_in_and_signs_another_browser_out() {
     chromium.arrives("/account").await;
     let text = chromium.text().await;
     assert!(text.contains("Safari on iPhone") && text.contains("Chrome on Linux"), "{text}");
-    assert_eq!(phone.get("/account").await.status, 200);
+    assert_eq!(phone.fetch("/account").await.status, 200);
     let button = Locator::Css("form[action$='/account/end-session'] button");
     chromium.client.find(button).await.unwrap().click().await.unwrap();
     tokio::time::sleep(Duration::from_millis(300)).await;
     chromium.arrives("/account").await;
     assert!(!chromium.text().await.contains("iPhone"));
-    assert_eq!(phone.get("/account").await.status, 303, "the phone is signed out");
+    assert_eq!(phone.fetch("/account").await.status, 303, "the phone is signed out");
     chromium.press("Sign out").await;
     chromium.arrives("/login").await;
     chromium.client.back().await.unwrap();
@@ -82,9 +82,9 @@ async fn a_name_that_is_an_attack_is_only_a_name() {
         password: SecretText::new(PASSWORD),
     };
     server.identity.create(new, &actor()).await.unwrap();
-    let mut other = Visitor::new(&server.public);
+    let mut other = Browser::at(&server.public);
     other.agent = "<script>document.title='owned'</script>".to_owned();
-    other.sign_in("ada@example.com", PASSWORD).await;
+    other.log_in("ada@example.com", PASSWORD).await;
     let chromium = Chromium::start().await;
     sign_in(&chromium, &server, "ada@example.com").await;
     assert_eq!(chromium.ask("document.title").await, "Your account · Holdfast");

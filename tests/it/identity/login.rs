@@ -7,7 +7,7 @@ use rstest::rstest;
 
 use super::PASSWORD;
 use crate::oauth::harness::{Server, Setup, server};
-use crate::support::visitor::{Page, Visitor};
+use crate::support::browser::{Browser, Page};
 
 /// Somebody with an account.
 pub async fn person(server: &Server, email: &str) -> Account {
@@ -36,9 +36,9 @@ fn is_guarded(page: &Page) {
     }
     assert_eq!(page.header("access-control-allow-origin"), "", "A-15");
     for forbidden in ["<script", "style=", "onclick", "javascript:"] {
-        assert!(!page.text.contains(forbidden), "{forbidden} in {}", page.text);
+        assert!(!page.html.contains(forbidden), "{forbidden} in {}", page.html);
     }
-    assert!(page.text.contains("<html lang=\"en\">"));
+    assert!(page.html.contains("<html lang=\"en\">"));
 }
 
 /// S17, A-14, A-15: from the form to the account page and out again.
@@ -46,36 +46,36 @@ fn is_guarded(page: &Page) {
 async fn somebody_signs_in_looks_around_and_signs_out() {
     let server = server().await;
     person(&server, "ada@example.com").await;
-    let mut ada = Visitor::new(&server.public);
-    let away = ada.get("/account").await;
-    assert_eq!((away.status, away.location()), (303, "/login?to=%2Faccount"));
-    let page = ada.get(away.location()).await;
+    let ada = Browser::at(&server.public);
+    let away = ada.fetch("/account").await;
+    assert_eq!((away.status, away.to()), (303, "/login?to=%2Faccount"));
+    let page = ada.fetch(away.to()).await;
     assert_eq!(page.status, 200);
     is_guarded(&page);
     let form = [("email", " Ada@Example.COM "), ("password", PASSWORD), ("to", "/account")];
-    let entered = ada.submit(&page, "/login", &form).await;
-    assert_eq!((entered.status, entered.location()), (303, "/account"));
+    let entered = ada.submit_once(&page, "/login", &form).await;
+    assert_eq!((entered.status, entered.to()), (303, "/account"));
     let cookie = entered.headers.get_all("set-cookie").iter().next().unwrap().to_str().unwrap().to_owned();
     assert!(cookie.starts_with("__Host-holdfast-session=hfls_"), "{cookie}");
     for attribute in ["HttpOnly", "SameSite=Lax", "Secure", "Path=/"] {
         assert!(cookie.contains(attribute), "{cookie}");
     }
     assert!(!cookie.contains("Max-Age") && !cookie.contains("Expires") && !cookie.contains("Domain"), "{cookie}");
-    let account = ada.get("/account").await;
+    let account = ada.fetch("/account").await;
     is_guarded(&account);
-    assert!(account.text.contains("Ada Lovelace") && account.text.contains("this browser"), "{}", account.text);
-    assert_eq!(ada.get("/login?to=%2Faccount").await.location(), "/account", "who is in is not asked again");
-    let stylesheet = account.text.split("rel=\"stylesheet\" href=\"").nth(1).unwrap().split('"').next().unwrap();
-    let style = ada.get(stylesheet).await;
+    assert!(account.html.contains("Ada Lovelace") && account.html.contains("this browser"), "{}", account.html);
+    assert_eq!(ada.fetch("/login?to=%2Faccount").await.to(), "/account", "who is in is not asked again");
+    let stylesheet = account.html.split("rel=\"stylesheet\" href=\"").nth(1).unwrap().split('"').next().unwrap();
+    let style = ada.fetch(stylesheet).await;
     assert_eq!((style.status, style.header("content-type")), (200, "text/css; charset=utf-8"));
     assert!(style.header("cache-control").contains("immutable"));
-    let old = ada.cookies.clone();
-    let out = ada.submit(&account, "/logout", &[]).await;
-    assert_eq!((out.status, out.location()), (303, "/login"));
-    assert!(!ada.cookies.contains_key("__Host-holdfast-session"));
-    assert_ne!(ada.cookies, old, "and the browser has another name");
-    ada.cookies = old;
-    assert_eq!(ada.get("/account").await.status, 303, "the old cookie opens nothing");
+    let old = ada.cookies();
+    let out = ada.submit_once(&account, "/logout", &[]).await;
+    assert_eq!((out.status, out.to()), (303, "/login"));
+    assert!(!ada.cookies().contains_key("__Host-holdfast-session"));
+    assert_ne!(ada.cookies(), old, "and the browser has another name");
+    ada.set_cookies(old);
+    assert_eq!(ada.fetch("/account").await.status, 303, "the old cookie opens nothing");
     for line in [
         "holdfast_login_attempts_total{method=\"password\",outcome=\"success\",provider=\"local\"} 1",
         "holdfast_sessions_created_total 1",
@@ -90,9 +90,9 @@ async fn somebody_signs_in_looks_around_and_signs_out() {
 async fn without_tls_the_cookies_have_plain_names() {
     let server = Setup { issuer: "http://localhost:9000".to_owned(), ..Setup::default() }.start().await;
     person(&server, "ada@example.com").await;
-    let mut ada = Visitor::new(&server.public);
-    assert_eq!(ada.sign_in("ada@example.com", PASSWORD).await.status, 303);
-    assert_eq!(ada.cookies.keys().collect::<Vec<_>>(), ["holdfast-browser", "holdfast-session"]);
+    let ada = Browser::at(&server.public);
+    assert_eq!(ada.log_in("ada@example.com", PASSWORD).await.status, 303);
+    assert_eq!(ada.cookies().keys().collect::<Vec<_>>(), ["holdfast-browser", "holdfast-session"]);
 }
 
 /// Y-09: unknown address, wrong password, disabled person, a password that is too long: one answer.
@@ -111,10 +111,10 @@ async fn nobody_learns_who_exists() {
         ("ada@example.com", long.as_str()),
         ("no address at all", PASSWORD),
     ] {
-        let mut visitor = Visitor::new(&server.public);
-        let page = visitor.sign_in(email, password).await;
-        assert!(!visitor.cookies.contains_key("__Host-holdfast-session"));
-        let text = page.text.replace(email, "EMAIL").replace(&page.field("csrf"), "CSRF");
+        let visitor = Browser::at(&server.public);
+        let page = visitor.log_in(email, password).await;
+        assert!(!visitor.cookies().contains_key("__Host-holdfast-session"));
+        let text = page.html.replace(email, "EMAIL").replace(&page.field("csrf"), "CSRF");
         answers.push((page.status, text));
     }
     assert_eq!(answers[0].0, 403);
@@ -141,8 +141,8 @@ async fn a_form_of_another_page_is_refused(
 ) {
     let server = server().await;
     person(&server, "ada@example.com").await;
-    let mut ada = Visitor::new(&server.public);
-    let page = ada.get("/login").await;
+    let ada = Browser::at(&server.public);
+    let page = ada.fetch("/login").await;
     let token = token.map(|given| if given.is_empty() { page.field("csrf") } else { given.to_owned() });
     let mut form = vec![("email", "ada@example.com"), ("password", PASSWORD)];
     form.extend(token.as_deref().map(|token| ("csrf", token)));
@@ -150,9 +150,9 @@ async fn a_form_of_another_page_is_refused(
     if let Some(site) = site {
         request = request.header("sec-fetch-site", site);
     }
-    let answer = ada.send(request).await;
-    assert_eq!(answer.status, status, "{}", answer.text);
-    assert_eq!(ada.cookies.contains_key("__Host-holdfast-session"), status == 303);
+    let answer = ada.request(request).await;
+    assert_eq!(answer.status, status, "{}", answer.html);
+    assert_eq!(ada.cookies().contains_key("__Host-holdfast-session"), status == 303);
 }
 
 /// the token of one browser is none in another.
@@ -160,11 +160,11 @@ async fn a_form_of_another_page_is_refused(
 async fn a_token_of_another_browser_is_refused() {
     let server = server().await;
     person(&server, "ada@example.com").await;
-    let (mut ada, mut eve) = (Visitor::new(&server.public), Visitor::new(&server.public));
-    let (_, hers) = (ada.get("/login").await, eve.get("/login").await);
-    let answer = ada.submit(&hers, "/login", &[("email", "ada@example.com"), ("password", PASSWORD)]).await;
+    let (ada, eve) = (Browser::at(&server.public), Browser::at(&server.public));
+    let (_, hers) = (ada.fetch("/login").await, eve.fetch("/login").await);
+    let answer = ada.submit_once(&hers, "/login", &[("email", "ada@example.com"), ("password", PASSWORD)]).await;
     assert_eq!(answer.status, 403);
-    assert!(!ada.cookies.contains_key("__Host-holdfast-session"));
+    assert!(!ada.cookies().contains_key("__Host-holdfast-session"));
 }
 
 /// after the login somebody goes to one of our own pages, whatever a link said.
@@ -177,13 +177,13 @@ async fn a_token_of_another_browser_is_refused() {
 async fn a_login_leads_nowhere_else(#[case] to: &str, #[case] goes: &str) {
     let server = server().await;
     person(&server, "ada@example.com").await;
-    let mut ada = Visitor::new(&server.public);
+    let ada = Browser::at(&server.public);
     let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("to", to).finish();
-    let page = ada.get(&format!("/login?{query}")).await;
-    assert!(!page.text.contains("evil.example"));
+    let page = ada.fetch(&format!("/login?{query}")).await;
+    assert!(!page.html.contains("evil.example"));
     let form = [("email", "ada@example.com"), ("password", PASSWORD), ("to", to)];
-    assert_eq!(ada.submit(&page, "/login", &form).await.location(), goes);
-    assert_eq!(ada.get(&format!("/login?{query}")).await.location(), goes);
+    assert_eq!(ada.submit_once(&page, "/login", &form).await.to(), goes);
+    assert_eq!(ada.fetch(&format!("/login?{query}")).await.to(), goes);
 }
 
 /// the cookie changes at every login, and an old one opens nothing; the session of the same person goes on.
@@ -191,16 +191,16 @@ async fn a_login_leads_nowhere_else(#[case] to: &str, #[case] goes: &str) {
 async fn the_cookie_is_another_after_each_login() {
     let server = server().await;
     let account = person(&server, "ada@example.com").await;
-    let mut ada = Visitor::new(&server.public);
-    ada.sign_in("ada@example.com", PASSWORD).await;
-    let first = ada.cookies.clone();
+    let ada = Browser::at(&server.public);
+    ada.log_in("ada@example.com", PASSWORD).await;
+    let first = ada.cookies();
     let session = server.identity.devices(Some(&account.id)).await.unwrap()[0].session_id.clone();
     server.clock.advance(60);
-    ada.sign_in("ada@example.com", PASSWORD).await;
-    assert_ne!(ada.cookies["__Host-holdfast-session"], first["__Host-holdfast-session"]);
+    ada.log_in("ada@example.com", PASSWORD).await;
+    assert_ne!(ada.cookies()["__Host-holdfast-session"], first["__Host-holdfast-session"]);
     let devices = server.identity.devices(Some(&account.id)).await.unwrap();
     assert_eq!((devices.len(), &devices[0].session_id), (1, &session));
     assert_eq!(devices[0].authenticated_at.duration_since(devices[0].created_at).as_secs(), 60);
-    ada.cookies = first;
-    assert_eq!(ada.get("/account").await.status, 303);
+    ada.set_cookies(first);
+    assert_eq!(ada.fetch("/account").await.status, 303);
 }

@@ -15,7 +15,7 @@ use super::login::person;
 use super::{AGENT, PASSWORD, Room, actor, knock};
 use crate::oauth::harness::server;
 use crate::store::engine::Engine;
-use crate::support::visitor::Visitor;
+use crate::support::browser::Browser;
 
 const HOME: &str = "192.0.2.1";
 
@@ -198,22 +198,22 @@ async fn a_device_is_signed_out_remotely_by_its_owner_alone() {
     let server = server().await;
     let account = person(&server, "ada@example.com").await;
     person(&server, "eve@example.com").await;
-    let (mut laptop, mut phone) = (Visitor::new(&server.public), Visitor::new(&server.public));
-    let mut eve = Visitor::new(&server.public);
+    let (laptop, mut phone) = (Browser::at(&server.public), Browser::at(&server.public));
+    let eve = Browser::at(&server.public);
     phone.agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Safari/604.1".to_owned();
-    laptop.sign_in("ada@example.com", PASSWORD).await;
-    phone.sign_in("ada@example.com", PASSWORD).await;
-    eve.sign_in("eve@example.com", PASSWORD).await;
-    let page = laptop.get("/account").await;
-    assert!(page.text.contains("Safari on iPhone"), "{}", page.text);
+    laptop.log_in("ada@example.com", PASSWORD).await;
+    phone.log_in("ada@example.com", PASSWORD).await;
+    eve.log_in("eve@example.com", PASSWORD).await;
+    let page = laptop.fetch("/account").await;
+    assert!(page.html.contains("Safari on iPhone"), "{}", page.html);
     let session = page.field("session");
-    let hers = eve.get("/account").await;
-    assert_eq!(eve.submit(&hers, "/account/end-session", &[("session", &session)]).await.status, 303);
-    assert_eq!(phone.get("/account").await.status, 200, "Eve ends nothing of Ada's");
-    let answer = laptop.submit(&page, "/account/end-session", &[("session", &session)]).await;
-    assert_eq!((answer.status, answer.location()), (303, "/account"));
-    assert_eq!(phone.get("/account").await.status, 303);
-    assert!(!laptop.get("/account").await.text.contains("iPhone"));
+    let hers = eve.fetch("/account").await;
+    assert_eq!(eve.submit_once(&hers, "/account/end-session", &[("session", &session)]).await.status, 303);
+    assert_eq!(phone.fetch("/account").await.status, 200, "Eve ends nothing of Ada's");
+    let answer = laptop.submit_once(&page, "/account/end-session", &[("session", &session)]).await;
+    assert_eq!((answer.status, answer.to()), (303, "/account"));
+    assert_eq!(phone.fetch("/account").await.status, 303);
+    assert!(!laptop.fetch("/account").await.html.contains("iPhone"));
     assert!(server.metric(&ended("revoked_remotely", 1)));
     assert_eq!(server.identity.devices(Some(&account.id)).await.unwrap().len(), 1);
 }
@@ -223,10 +223,10 @@ async fn a_device_is_signed_out_remotely_by_its_owner_alone() {
 async fn a_password_is_changed_by_who_knows_the_old_one() {
     let server = server().await;
     person(&server, "ada@example.com").await;
-    let (mut here, mut there) = (Visitor::new(&server.public), Visitor::new(&server.public));
-    here.sign_in("ada@example.com", PASSWORD).await;
-    there.sign_in("ada@example.com", PASSWORD).await;
-    let page = here.get("/account/password").await;
+    let (here, there) = (Browser::at(&server.public), Browser::at(&server.public));
+    here.log_in("ada@example.com", PASSWORD).await;
+    there.log_in("ada@example.com", PASSWORD).await;
+    let page = here.fetch("/account/password").await;
     for (old, new, repeated, says) in [
         ("wrong", "another fine sentence", "another fine sentence", "That is not your password."),
         (PASSWORD, "another fine sentence", "another find sentence", "differ"),
@@ -234,19 +234,20 @@ async fn a_password_is_changed_by_who_knows_the_old_one() {
         (PASSWORD, "ada@example.com", "ada@example.com", "first that anybody would guess"),
     ] {
         let form = [("old", old), ("new", new), ("repeated", repeated)];
-        let answer = here.submit(&page, "/account/password", &form).await;
+        let answer = here.submit_once(&page, "/account/password", &form).await;
         assert_eq!(answer.status, 400);
-        assert!(answer.text.contains(says), "{says} in {}", answer.text);
+        assert!(answer.html.contains(says), "{says} in {}", answer.html);
     }
-    assert_eq!(there.get("/account").await.status, 200, "nothing has happened");
-    let before = here.cookies.clone();
+    assert_eq!(there.fetch("/account").await.status, 200, "nothing has happened");
+    let before = here.cookies();
     let form = [("old", PASSWORD), ("new", "another fine sentence"), ("repeated", "another fine sentence")];
-    assert_eq!(here.submit(&page, "/account/password", &form).await.location(), "/account");
-    assert_eq!((here.get("/account").await.status, there.get("/account").await.status), (200, 303));
-    let after = std::mem::replace(&mut here.cookies, before);
-    assert_eq!(here.get("/account").await.status, 303, "the old cookie opens nothing");
-    here.cookies = after;
-    let mut again = Visitor::new(&server.public);
-    assert_eq!(again.sign_in("ada@example.com", PASSWORD).await.status, 403);
-    assert_eq!(again.sign_in("ada@example.com", "another fine sentence").await.status, 303);
+    assert_eq!(here.submit_once(&page, "/account/password", &form).await.to(), "/account");
+    assert_eq!((here.fetch("/account").await.status, there.fetch("/account").await.status), (200, 303));
+    let after = here.cookies();
+    here.set_cookies(before);
+    assert_eq!(here.fetch("/account").await.status, 303, "the old cookie opens nothing");
+    here.set_cookies(after);
+    let again = Browser::at(&server.public);
+    assert_eq!(again.log_in("ada@example.com", PASSWORD).await.status, 403);
+    assert_eq!(again.log_in("ada@example.com", "another fine sentence").await.status, 303);
 }

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use fantoccini::Locator;
 use futures::future::join_all;
 use holdfast::domain::user::{AccountRole, Email};
 use holdfast::domain::{Account, Actor, SecretText};
@@ -13,9 +14,10 @@ use sha2::{Digest, Sha256};
 use super::harness::{Answer, Server, Setup, client, credential, now, resource_server, secret, server};
 use super::prover::Prover;
 use crate::store::engine;
+use crate::support::browser::{Browser, Page};
+use crate::support::chromium::Chromium;
 use crate::support::lossy::Lossy;
 use crate::support::postgres;
-use crate::support::visitor::{Page, Visitor};
 
 const MEDIA: &str = "https://media.example.com/mcp";
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -57,9 +59,9 @@ async fn person(server: &Server, email: &str) -> Account {
 }
 
 /// A browser that somebody has signed in with.
-async fn visitor(server: &Server, email: &str) -> Visitor {
-    let mut visitor = Visitor::new(&server.public);
-    assert_eq!(visitor.sign_in(email, PASSWORD).await.status, 303);
+async fn visitor(server: &Server, email: &str) -> Browser {
+    let visitor = Browser::at(&server.public);
+    assert_eq!(visitor.log_in(email, PASSWORD).await.status, 303);
     visitor
 }
 
@@ -87,11 +89,11 @@ async fn poll(server: &Server, code: &str) -> Answer {
 }
 
 /// Types the code and decides.
-async fn decide(visitor: &mut Visitor, user_code: &str, decision: &str) -> Page {
-    let page = visitor.get("/device").await;
-    let shown = visitor.submit(&page, "/device", &[("user_code", user_code)]).await;
-    assert_eq!(shown.status, 200, "{}", shown.text);
-    visitor.submit(&shown, "/device", &[("user_code", user_code), ("decision", decision)]).await
+async fn decide(visitor: &Browser, user_code: &str, decision: &str) -> Page {
+    let page = visitor.fetch("/device").await;
+    let shown = visitor.submit_once(&page, "/device", &[("user_code", user_code)]).await;
+    assert_eq!(shown.status, 200, "{}", shown.html);
+    visitor.submit_once(&shown, "/device", &[("user_code", user_code), ("decision", decision)]).await
 }
 
 /// L-01, L-04, L-05, S22: the whole way; a link with the code in it only fills in the form.
@@ -113,28 +115,28 @@ async fn a_device_is_let_in_by_its_user_and_by_nobody_else() {
     assert_eq!(complete, format!("https://auth.example.com/device?user_code={user_code}"));
 
     let link = complete.strip_prefix("https://auth.example.com").unwrap();
-    let mut browser = Visitor::new(&server.public);
-    let away = browser.get(link).await;
+    let browser = Browser::at(&server.public);
+    let away = browser.fetch(link).await;
     assert_eq!(away.status, 303);
-    let login = browser.get(away.location()).await;
+    let login = browser.fetch(away.to()).await;
     let form = [("email", "ada@example.com"), ("password", PASSWORD), ("to", link)];
-    let entered = browser.submit(&login, "/login", &form).await;
-    assert_eq!((entered.status, entered.location()), (303, link));
-    let page = browser.get(link).await;
-    assert!(page.status == 200 && page.text.contains(&format!("value=\"{user_code}\"")), "{}", page.text);
+    let entered = browser.submit_once(&login, "/login", &form).await;
+    assert_eq!((entered.status, entered.to()), (303, link));
+    let page = browser.fetch(link).await;
+    assert!(page.status == 200 && page.html.contains(&format!("value=\"{user_code}\"")), "{}", page.html);
     assert_eq!(poll(&server, device_code).await.error(), "authorization_pending", "looking at it allows nothing");
     let typed = format!(" {}", user_code.to_lowercase().replace('-', " "));
-    let shown = browser.submit(&page, "/device", &[("user_code", &typed)]).await;
+    let shown = browser.submit_once(&page, "/device", &[("user_code", &typed)]).await;
     for part in
         ["Allow <bdi>Television</bdi>?", "127.0.0.1", "invoices.write", "far-reaching", "Media", user_code, MEDIA]
     {
-        assert!(shown.text.contains(part), "{part}: {}", shown.text);
+        assert!(shown.html.contains(part), "{part}: {}", shown.html);
     }
-    assert!(!shown.text.contains("invoices.void") && shown.header("content-security-policy").contains("'none'"));
+    assert!(!shown.html.contains("invoices.void") && shown.header("content-security-policy").contains("'none'"));
     server.clock.advance(5);
     assert_eq!(poll(&server, device_code).await.error(), "authorization_pending", "and so does seeing it");
-    let done = browser.submit(&shown, "/device", &[("user_code", user_code), ("decision", "allow")]).await;
-    assert!(done.status == 200 && done.text.contains("Device connected"), "{}", done.text);
+    let done = browser.submit_once(&shown, "/device", &[("user_code", user_code), ("decision", "allow")]).await;
+    assert!(done.status == 200 && done.html.contains("Device connected"), "{}", done.html);
     server.clock.advance(5);
     let answer = poll(&server, device_code).await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -219,30 +221,30 @@ async fn what_a_device_may_not_is_refused() {
         assert_eq!(poll_with(&server, client, code, more).await.error(), error, "{client} {code} {more:?}");
     }
     assert_eq!(poll(&server, &code).await.error(), "authorization_pending", "nothing of that was a poll");
-    let mut browser = visitor(&server, "ada@example.com").await;
-    let done = decide(&mut browser, &user_code, "deny").await;
-    assert!(done.status == 200 && done.text.contains("Not allowed"));
+    let browser = visitor(&server, "ada@example.com").await;
+    let done = decide(&browser, &user_code, "deny").await;
+    assert!(done.status == 200 && done.html.contains("Not allowed"));
     server.clock.advance(5);
     assert_eq!(poll(&server, &code).await.error(), "access_denied");
     let kept = server.store.read().await.unwrap().consents_of(&ada.id).await.unwrap();
     assert!(kept.is_empty(), "{kept:?}");
     let (_, another) = codes(&server, "tv", &[]).await;
-    let page = browser.get("/device").await;
+    let page = browser.fetch("/device").await;
     for (form, status) in [
         (&[("user_code", user_code.as_str())][..], 400),
         (&[("user_code", "BCDF-BCDF")], 400),
         (&[("user_code", "")], 400),
         (&[("user_code", another.as_str()), ("decision", "allow")], 400),
     ] {
-        let answer = browser.submit(&page, "/device", form).await;
-        assert_eq!(answer.status, status, "{form:?} {}", answer.text);
+        let answer = browser.submit_once(&page, "/device", form).await;
+        assert_eq!(answer.status, status, "{form:?} {}", answer.html);
     }
-    let forged = browser.post("/device", &[("user_code", &another), ("decision", "allow"), ("csrf", "x")]).await;
+    let forged = browser.send("/device", &[("user_code", &another), ("decision", "allow"), ("csrf", "x")]).await;
     assert_eq!(forged.status, 403);
-    let mut stranger = Visitor::new(&server.public);
-    let login = stranger.get("/login?to=%2Fdevice").await;
-    let answer = stranger.submit(&login, "/device", &[("user_code", &another), ("decision", "allow")]).await;
-    assert_eq!((answer.status, answer.location()), (303, "/login?to=%2Fdevice"));
+    let stranger = Browser::at(&server.public);
+    let login = stranger.fetch("/login?to=%2Fdevice").await;
+    let answer = stranger.submit_once(&login, "/device", &[("user_code", &another), ("decision", "allow")]).await;
+    assert_eq!((answer.status, answer.to()), (303, "/login?to=%2Fdevice"));
 }
 
 /// L-04: who was shown a code decides; nobody guesses, and nobody who is sent a link is bound by another's look.
@@ -252,24 +254,24 @@ async fn a_code_is_shown_to_one_session_and_guessed_by_none() {
     world(&server).await;
     person(&server, "ada@example.com").await;
     person(&server, "eve@example.com").await;
-    let (mut ada, mut eve) = (visitor(&server, "ada@example.com").await, visitor(&server, "eve@example.com").await);
+    let (ada, eve) = (visitor(&server, "ada@example.com").await, visitor(&server, "eve@example.com").await);
     let (code, user_code) = codes(&server, "tv", &[]).await;
-    let page = ada.get("/device").await;
-    let shown = ada.submit(&page, "/device", &[("user_code", &user_code)]).await;
+    let page = ada.fetch("/device").await;
+    let shown = ada.submit_once(&page, "/device", &[("user_code", &user_code)]).await;
     assert_eq!(shown.status, 200);
-    let theirs = eve.get("/device").await;
+    let theirs = eve.fetch("/device").await;
     for form in [&[("user_code", user_code.as_str())][..], &[("user_code", &user_code), ("decision", "allow")]] {
-        assert_eq!(eve.submit(&theirs, "/device", form).await.status, 400, "{form:?}");
+        assert_eq!(eve.submit_once(&theirs, "/device", form).await.status, 400, "{form:?}");
     }
     let mut statuses = Vec::new();
     for _ in 0..6 {
-        statuses.push(eve.submit(&theirs, "/device", &[("user_code", "BCDF-BCDF")]).await.status);
+        statuses.push(eve.submit_once(&theirs, "/device", &[("user_code", "BCDF-BCDF")]).await.status);
     }
     assert_eq!(statuses, [400, 400, 400, 400, 429, 429]);
     assert!(server.metric("holdfast_rate_limit_exceeded_total{endpoint=\"device\"} 2"));
-    let allowed = ada.submit(&shown, "/device", &[("user_code", &user_code), ("decision", "allow")]).await;
+    let allowed = ada.submit_once(&shown, "/device", &[("user_code", &user_code), ("decision", "allow")]).await;
     assert_eq!(allowed.status, 200);
-    let again = ada.submit(&shown, "/device", &[("user_code", &user_code), ("decision", "deny")]).await;
+    let again = ada.submit_once(&shown, "/device", &[("user_code", &user_code), ("decision", "deny")]).await;
     assert_eq!(again.status, 400, "decided once");
     assert_eq!(poll(&server, &code).await.status, 200);
 }
@@ -280,9 +282,9 @@ async fn the_access_policy_is_that_of_the_code_flow() {
     let server = server().await;
     world(&server).await;
     let ada = person(&server, "ada@example.com").await;
-    let mut browser = visitor(&server, "ada@example.com").await;
+    let browser = visitor(&server, "ada@example.com").await;
     let (code, user_code) = codes(&server, "tv", &[]).await;
-    decide(&mut browser, &user_code, "allow").await;
+    decide(&browser, &user_code, "allow").await;
     let mut tx = server.store.write(&Actor::recorded("test")).await.unwrap();
     tx.revoke(Revoke::Subject(&ada.id), RevokeCause::UserDisabled, now()).await.unwrap();
     tx.commit().await.unwrap();
@@ -290,9 +292,9 @@ async fn the_access_policy_is_that_of_the_code_flow() {
     server.put("rs_media", &resource_server(MEDIA, json!({"displayName": "Media"}))).await;
     server.store.refresh().await.unwrap();
     let (code, user_code) = codes(&server, "tv", &[]).await;
-    let page = browser.get("/device").await;
-    let refused = browser.submit(&page, "/device", &[("user_code", &user_code)]).await;
-    assert_eq!(refused.status, 403, "{}", refused.text);
+    let page = browser.fetch("/device").await;
+    let refused = browser.submit_once(&page, "/device", &[("user_code", &user_code)]).await;
+    assert_eq!(refused.status, 403, "{}", refused.html);
     assert_eq!(poll(&server, &code).await.error(), "authorization_pending");
 }
 
@@ -303,11 +305,11 @@ async fn a_verifier_and_a_key_are_enforced_when_they_were_begun_with() {
     let server = server().await;
     world(&server).await;
     person(&server, "ada@example.com").await;
-    let mut browser = visitor(&server, "ada@example.com").await;
+    let browser = visitor(&server, "ada@example.com").await;
     let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(VERIFIER));
     let begun = [("code_challenge", challenge.as_str()), ("code_challenge_method", "S256")];
     let (code, user_code) = codes(&server, "tv", &begun).await;
-    decide(&mut browser, &user_code, "allow").await;
+    decide(&browser, &user_code, "allow").await;
     for more in [&[][..], &[("code_verifier", "")], &[("code_verifier", &VERIFIER[1..])]] {
         assert_eq!(poll_with(&server, "tv", &code, more).await.error(), "invalid_grant", "{more:?}");
     }
@@ -342,8 +344,8 @@ async fn of_fifty_redemptions_one_is_answered() {
     person(&one, "ada@example.com").await;
     let two = Setup { url: Some(url), ..Setup::default() }.start().await;
     let (code, user_code) = codes(&one, "tv", &[]).await;
-    let mut browser = visitor(&two, "ada@example.com").await;
-    decide(&mut browser, &user_code, "allow").await;
+    let browser = visitor(&two, "ada@example.com").await;
+    decide(&browser, &user_code, "allow").await;
     let polls = (0..50).map(|n| poll(if n % 2 == 0 { &one } else { &two }, &code));
     let answers = join_all(polls).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
@@ -359,12 +361,12 @@ async fn a_device_is_answered_though_the_answer_is_lost() {
     let server = Setup { url: Some(url), ..Setup::default() }.start().await;
     world(&server).await;
     person(&server, "ada@example.com").await;
-    let mut browser = visitor(&server, "ada@example.com").await;
+    let browser = visitor(&server, "ada@example.com").await;
     let (code, user_code) = codes(&server, "tv", &[]).await;
     lossy.lose(|| {});
     assert_eq!(poll(&server, &code).await.error(), "authorization_pending");
     assert!(lossy.has_lost());
-    decide(&mut browser, &user_code, "allow").await;
+    decide(&browser, &user_code, "allow").await;
     let key = Prover::new();
     let form = [("grant_type", GRANT), ("device_code", code.as_str()), ("client_id", "tv")];
     let proof = key.proof(&server, json!({}));
@@ -379,4 +381,36 @@ async fn a_device_is_answered_though_the_answer_is_lost() {
     for (table, rows) in [("token_grant", 1), ("refresh_token", 1), ("used_proof", 1)] {
         assert_eq!(fresh.number(&format!("SELECT count(*) FROM {table}")).await, rows, "{table}");
     }
+}
+
+/// L-01, S16: in a real browser: the code stands in one piece, no script is needed, and the device goes on.
+#[tokio::test]
+async fn a_person_lets_a_device_in() {
+    let server = Setup { issuer: "http://localhost:9000".to_owned(), ..Setup::default() }.start().await;
+    world(&server).await;
+    person(&server, "ada@example.com").await;
+    let (code, user_code) = codes(&server, "tv", &[("scope", "invoices.read invoices.write")]).await;
+    let chromium = Chromium::start().await;
+    chromium.client.goto(&format!("{}/device?user_code={user_code}", server.public)).await.unwrap();
+    chromium.arrives("/login").await;
+    chromium.fill("email", "ada@example.com").await;
+    chromium.fill("password", PASSWORD).await;
+    chromium.press("Sign in").await;
+    chromium.arrives("/device").await;
+    assert_eq!(chromium.ask("document.getElementById('user_code').value").await, user_code.as_str());
+    chromium.press("Go on").await;
+    chromium.client.wait().for_element(Locator::Css("button[value=allow]")).await.unwrap();
+    let text = chromium.text().await;
+    assert!(text.contains("Allow Television?") && text.contains(&user_code) && text.contains("127.0.0.1"), "{text}");
+    let broken = "[...document.querySelectorAll('strong code')].filter(e => e.getClientRects().length != 1).length";
+    chromium.client.set_window_size(360, 800).await.unwrap();
+    assert_eq!(chromium.ask(broken).await, 0, "a code that is compared is not broken into lines");
+    let wider = "document.documentElement.scrollWidth > document.documentElement.clientWidth";
+    assert_eq!(chromium.ask(wider).await, false, "and a telephone shows all of the page");
+    assert_eq!(chromium.ask("document.querySelectorAll('script, [style], [onclick]').length").await, 0);
+    chromium.press("Allow").await;
+    chromium.client.wait().for_element(Locator::Css("[role=status]")).await.unwrap();
+    assert!(chromium.text().await.contains("Device connected"));
+    chromium.close().await;
+    assert_eq!(poll(&server, &code).await.status, 200);
 }

@@ -376,4 +376,6 @@ async fn a_pushed_request_is_bound_to_the_key_that_pushed_it() {
     assert_eq!(push(Some(other.jkt()), at(&key, "/oauth/par")).await.error(), "invalid_request");
     assert_eq!(push(None, at(&key, "/oauth/token")).await.error(), "invalid_dpop_proof");
     assert_eq!(push(None, at(&key, "/oauth/par")).await.status, 201);
+    assert!(server.metric("holdfast_dpop_proofs_validated_total 2"));
+    assert_eq!(server.audited(AuditKind::DpopReplay).await, 1);
 }

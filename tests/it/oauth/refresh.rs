@@ -50,7 +50,10 @@ async fn a_lost_answer_is_given_again_and_a_theft_ends_the_family() {
         }
         assert!(server.metric("holdfast_refresh_token_reuse_total 1"));
         assert!(server.metric("holdfast_tokens_revoked_total{reason=\"family_reuse\"} 4"));
-        assert_eq!(server.audited(AuditKind::RefreshReuse).await, 1);
+        let events = server.store.read().await.unwrap().audit_events(Some(AuditKind::RefreshReuse), 9).await.unwrap();
+        let [event] = events.as_slice() else { panic!("{events:?}") };
+        assert_eq!((event.client_id.as_deref(), event.source.as_deref()), (Some(client), Some("127.0.0.1")));
+        assert!(server.metric("holdfast_grants_revoked_total{cause=\"refresh_reuse\"} 1"));
     }
 }
 

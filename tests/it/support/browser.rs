@@ -7,7 +7,7 @@ use reqwest::header::{HeaderMap, LOCATION, SET_COOKIE};
 
 /// Keeps the cookies of one site and follows redirects there; one to elsewhere is where it stops.
 pub struct Browser {
-    http: reqwest::Client,
+    pub http: reqwest::Client,
     /// `http://127.0.0.1:port`
     site: String,
     cookies: Mutex<BTreeMap<String, String>>,
@@ -52,6 +52,11 @@ impl Browser {
         page
     }
 
+    /// Opens a path and follows nothing.
+    pub async fn fetch(&self, path: &str) -> Page {
+        self.once(self.http.get(self.url(path)), path).await
+    }
+
     /// Sends a form and follows redirects within the site.
     pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Page {
         let page = self.send(path, fields).await;
@@ -75,6 +80,25 @@ impl Browser {
         self.post(&form.action, &all).await
     }
 
+    /// Sends a form of its own making with the `csrf` of a page, and follows nothing.
+    pub async fn submit_once(&self, page: &Page, path: &str, fields: &[(&str, &str)]) -> Page {
+        let csrf = page.field("csrf");
+        let fields: Vec<(&str, &str)> = fields.iter().copied().chain([("csrf", csrf.as_str())]).collect();
+        self.send(path, &fields).await
+    }
+
+    /// Opens the sign-in page, whoever is signed in, and sends its form; follows nothing.
+    pub async fn log_in(&self, email: &str, password: &str) -> Page {
+        let page = self.fetch("/login?again=true").await;
+        let to = page.field("to");
+        self.submit_once(&page, "/login", &[("email", email), ("password", password), ("to", &to)]).await
+    }
+
+    /// Sends a request as it is, with its cookies, and follows nothing.
+    pub async fn request(&self, request: reqwest::RequestBuilder) -> Page {
+        self.once(request, "").await
+    }
+
     /// Signs in on the sign-in page that is shown.
     pub async fn sign_in(&self, page: &Page, email: &str, password: &str) -> Page {
         self.submit(page, "/login", &[("email", email), ("password", password)]).await
@@ -93,7 +117,17 @@ impl Browser {
 
     /// The values of all cookies.
     pub fn all_cookies(&self) -> Vec<String> {
-        self.cookies.lock().unwrap().values().cloned().collect()
+        self.cookies().into_values().collect()
+    }
+
+    /// All cookies, by name.
+    pub fn cookies(&self) -> BTreeMap<String, String> {
+        self.cookies.lock().unwrap().clone()
+    }
+
+    /// Puts other cookies in the place of all.
+    pub fn set_cookies(&self, cookies: BTreeMap<String, String>) {
+        *self.cookies.lock().unwrap() = cookies;
     }
 
     /// Puts a cookie of another browser in the place of the one of that name, as a thief would.
@@ -137,6 +171,18 @@ impl Page {
     /// Where the browser was sent, if anywhere.
     pub fn location(&self) -> Option<&str> {
         self.headers.get(LOCATION).map(|value| value.to_str().unwrap())
+    }
+
+    /// The same; empty when it was sent nowhere.
+    pub fn to(&self) -> &str {
+        self.location().unwrap_or_default()
+    }
+
+    /// The value of a field that is filled in already, of whichever form.
+    pub fn field(&self, name: &str) -> String {
+        let mut fields = self.forms().into_iter().flat_map(|form| form.fields);
+        let found = fields.find(|(known, _)| known == name);
+        found.unwrap_or_else(|| panic!("no field {name} in {}", self.html)).1
     }
 
     /// A parameter of the place that the browser was sent to; there must not be two.
