@@ -17,7 +17,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 
 use crate::oauth::assertions::{Key, TYPE};
 use crate::support::browser::Browser;
@@ -56,6 +56,28 @@ impl Walk {
         change(&mut home);
         let server = home.start().await;
         Self { namespace, home, server }
+    }
+
+    /// Two replicas on one PostgreSQL, which comes last; the second with its home.
+    async fn of_two() -> (Self, Home, Server, String) {
+        let database = postgres::fresh().await.url;
+        let share = |home: &mut Home, key: &str, issuer: &str| {
+            home.set("HOLDFAST_DATABASE__URL", &database);
+            home.set("HOLDFAST_KEYS__MASTER_KEY_FILE", key);
+            home.set("HOLDFAST_KEYS__ROTATION__PUBLISH_AHEAD", "2s");
+            home.set("HOLDFAST_ISSUER", issuer);
+        };
+        let mut same = (String::new(), String::new());
+        let walk = Self::begin_with(|home| {
+            same = (home.path().join("shared.key").display().to_string(), format!("http://localhost:{}", home.public));
+            share(home, &same.0, &same.1);
+        })
+        .await;
+        let mut home = Home::new();
+        watch(&walk.namespace, &mut home);
+        share(&mut home, &same.0, &same.1);
+        let other = home.start().await;
+        (walk, home, other, database)
     }
 
     /// The samples as a user applies them, but for the namespace, and for the selector that one namespace cannot have.
@@ -363,23 +385,7 @@ fn verifies(jwks: &JwkSet, token: &str) -> bool {
 /// S15, K11, Y-01, IV-6, OV-12
 #[tokio::test(flavor = "multi_thread")]
 async fn who_holds_the_lease_replaces_the_keys_and_the_other_follows() {
-    let database = postgres::fresh().await.url;
-    let share = |home: &mut Home, key: &str, issuer: &str| {
-        home.set("HOLDFAST_DATABASE__URL", &database);
-        home.set("HOLDFAST_KEYS__MASTER_KEY_FILE", key);
-        home.set("HOLDFAST_KEYS__ROTATION__PUBLISH_AHEAD", "2s");
-        home.set("HOLDFAST_ISSUER", issuer);
-    };
-    let mut same = (String::new(), String::new());
-    let walk = Walk::begin_with(|home| {
-        same = (home.path().join("shared.key").display().to_string(), format!("http://localhost:{}", home.public));
-        share(home, &same.0, &same.1);
-    })
-    .await;
-    let mut home = Home::new();
-    watch(&walk.namespace, &mut home);
-    share(&mut home, &same.0, &same.1);
-    let other = home.start().await;
+    let (walk, home, other, _) = Walk::of_two().await;
     walk.apply_samples();
     let (id, secret) = (walk.secret("client_id"), walk.secret("client_secret"));
     let began = Instant::now();
@@ -422,4 +428,42 @@ async fn who_holds_the_lease_replaces_the_keys_and_the_other_follows() {
         assert_eq!(survivor.introspect((&id, &secret), token).await["active"], true);
     }
     assert!(verifies(&jwks(survivor).await, &survivor.access_token(&id, &secret).await));
+}
+
+/// Walk six: a leader that is stopped in its tracks, as by a paused machine, and goes on when another leads. What it still
+/// has to do is done by the other, and it writes nothing of it; both serve. K11
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_was_stopped_writes_nothing_when_it_goes_on() {
+    let (walk, _home, other, database) = Walk::of_two().await;
+    walk.apply_samples();
+    let both = [&walk.server, &other];
+    let led = both.iter().position(|server| !server.events("leading").is_empty()).unwrap();
+    let (stopped, next) = (both[led], both[1 - led]);
+
+    stopped.signal("STOP");
+    let late = walk.sample("oauthclient").replace("portal", "late");
+    walk.kubectl(&["apply", "--server-side", "--filename", "-"], &late);
+    // as long as its Lease holds nobody else may act
+    walk.kubectl(&["wait", "--for=condition=Ready", "--timeout=90s", "oauthclient/late"], "");
+    assert_eq!(next.events("leading").len(), 1);
+    let id = walk.path("oauthclient/late", "{.status.clientID}");
+    let template = "--output=go-template={{index .data \"client_secret\" | base64decode}}";
+    let secret = walk.kubectl(&["get", "secret", "late-oauth", template], "");
+    next.access_token(&id, &secret).await;
+
+    let written = async || {
+        let mut connection = sqlx::PgConnection::connect(&database).await.unwrap();
+        let last: Option<i64> =
+            sqlx::query_scalar("SELECT MAX(sequence) FROM change").fetch_one(&mut connection).await.unwrap();
+        let version = "{.metadata.resourceVersion}";
+        (last, walk.path("oauthclient/late", version), walk.path("secret/late-oauth", version))
+    };
+    let before = written().await;
+    stopped.signal("CONT");
+    stopped.event("not_leading", |_| true).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(written().await, before, "{}", stopped.log());
+    let holder = walk.path("lease/holdfast", "{.spec.holderIdentity}");
+    assert_eq!(next.events("leading")[0]["identity"], holder.as_str());
+    stopped.access_token(&id, &secret).await;
 }
