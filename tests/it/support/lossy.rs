@@ -54,10 +54,14 @@ impl Lossy {
 
     async fn ask(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, lost: &AtomicBool) {
         let mut bytes = vec![0; 64 * 1024];
+        let mut reads = false;
         while let Ok(read @ 1..) = from.read(&mut bytes).await {
             let asked = &bytes[..read];
+            let says = |words: &[u8]| asked.windows(words.len()).any(|window| window == words);
+            // who only reads, as the change feed does at any time, has nothing to lose
+            reads = says(b"READ ONLY") || (reads && !says(b"BEGIN"));
             // a simple query, sent alone: nothing else is asked before it is answered
-            if asked.windows(7).any(|window| window == b"COMMIT\0") && !self.has_lost() {
+            if says(b"COMMIT\0") && !reads && !self.has_lost() {
                 lost.store(true, Ordering::SeqCst);
             }
             if to.write_all(asked).await.is_err() {
