@@ -151,7 +151,9 @@ async fn a_sign_out_ends_what_the_session_began(#[case] engine: Engine) {
 /// IV-3, C-07: nobody who signs in at the moment of being disabled stays in; everything that was issued ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disabled_person_is_out_whoever_was_first() {
-    let rules = Rules { hashing: 4, max_waiting: 100, failures_per_pair: 1000, ..Rules::default() };
+    // whoever knocks too late has failed, and is not to be locked out for it
+    let failures = Rules { failures_per_pair: 1000, failures_per_source: 1000, ..Rules::default() };
+    let rules = Rules { hashing: 4, max_waiting: 100, failures_per_identity: 1000, ..failures };
     let room = Room::open(Engine::Postgres, rules.clone()).await;
     let second = room.second(rules).await;
     let ada = room.person("ada@example.com").await;
