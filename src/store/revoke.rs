@@ -61,6 +61,24 @@ impl Ended {
     }
 }
 
+/// Grants that one revocation ended.
+pub(super) struct GrantsEnded {
+    /// Where one was named; those that were made from it count with it.
+    grant_id: Option<Uuid>,
+    pub cause: RevokeCause,
+    pub grants: u64,
+    tokens: u64,
+}
+
+impl GrantsEnded {
+    /// To the log, once it is committed.
+    pub fn tell(&self) {
+        let Self { grant_id, cause, grants, tokens } = self;
+        let grant_id = grant_id.map(|id| id.to_string());
+        tracing::info!(event = "grant_revoked", grant_id, revoked_by = cause.as_str(), grants, cascade_count = tokens);
+    }
+}
+
 /// Conditions on codes, grants and tokens. `$1` now, `$2` cause, `$3` an id, `$4` to `$6` texts, `$7` a moment, `$8`
 /// the key of the oldest token that can still live: keys are time-ordered, so it bounds the scan.
 struct Condition<'a> {
@@ -128,8 +146,9 @@ impl Tx {
         let started = Instant::now();
         let ended = self.end(&Condition::of(what), cause, now).await;
         self.observe(DatabaseOperation::Revoke, started, &ended);
-        if let Ok(Ended { grants: grants @ 1.., .. }) = ended {
-            self.grants_ended.push((cause, grants));
+        if let Ok(Ended { grants: grants @ 1.., tokens, .. }) = ended {
+            let grant_id = if let Revoke::Grant(id) = what { Some(id) } else { None };
+            self.grants_ended.push(GrantsEnded { grant_id, cause, grants, tokens });
         }
         ended
     }

@@ -8,9 +8,9 @@ use tokio::sync::Notify;
 use crate::domain::Actor;
 use crate::domain::audit::AuditKind;
 use crate::domain::observer::{DatabaseOperation, Observer};
-use crate::domain::revocation::RevokeCause;
 
 use super::Error;
+use super::revoke::GrantsEnded;
 
 /// A transaction. Reads see one state of the database; writes carry the name of who makes them.
 #[must_use = "dropping a transaction rolls it back"]
@@ -21,8 +21,8 @@ pub struct Tx {
     pub(super) named: Option<Named>,
     /// What was written to the audit, to be counted once it is committed.
     pub(super) audited: Vec<AuditKind>,
-    /// Grants that were ended, to be counted then, too.
-    pub(super) grants_ended: Vec<(RevokeCause, u64)>,
+    /// Grants that were ended, to be told then, too.
+    pub(super) grants_ended: Vec<GrantsEnded>,
 }
 
 /// A transaction that writes: when it began, and the change feed, which is woken by its end.
@@ -112,8 +112,9 @@ impl Tx {
         for kind in self.audited {
             self.observer.audited(kind, 1);
         }
-        for (cause, grants) in self.grants_ended {
-            self.observer.grants_revoked(cause, grants);
+        for ended in self.grants_ended {
+            self.observer.grants_revoked(ended.cause, ended.grants);
+            ended.tell();
         }
         Ok(())
     }

@@ -81,6 +81,13 @@ async fn a_grant_is_told_when_it_begins() {
     let refreshed = lines.events("token_refreshed");
     assert_eq!((refreshed.len(), &refreshed[0]["grant_id"]), (1, &line["grant_id"]));
     assert_eq!(lines.events("token_issued").len(), 1);
+
+    let revoked = server.post_as("portal", "/oauth/revoke", &[("token", token)]).await;
+    assert_eq!(revoked.status, 200);
+    let told = lines.events("grant_revoked");
+    let [end] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!(end["grant_id"], line["grant_id"]);
+    assert_eq!((&end["grants"], &end["cascade_count"]), (&json!(1), &json!(2)));
 }
 
 /// Y-05, Y-06: no secret, token, header or anything else that a stranger wrote.
