@@ -1,4 +1,4 @@
-//! One request of the admin API about people: who may, what came of it, and what is counted and logged.
+//! One request of the admin API about people or strangers: who may, what came of it, and what is counted and logged.
 
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use crate::http::observe::{Told, chain};
 use crate::http::respond;
 use crate::identity;
 use crate::metrics::{Entity, Metrics, Operation, Outcome};
+use crate::oauth;
 use crate::oauth::Role;
 
 /// What is asked of what.
@@ -36,18 +37,28 @@ impl<T> Reply<T> {
     pub fn ok(body: T) -> Self {
         Self { status: StatusCode::OK, body }
     }
+
+    pub fn made(body: T) -> Self {
+        Self { status: StatusCode::CREATED, body }
+    }
 }
 
-/// Why not: an answer that is ready, or the room's own reason.
+/// Why not: an answer that is ready, or a room's own reason.
 pub enum Refused {
     Answered(Box<Response>),
     Identity(identity::Error),
+    Oauth(Box<oauth::Error>),
 }
 
 impl Refused {
     /// 400, with what is wrong.
     pub fn bad(text: &str) -> Self {
         bad(text).into()
+    }
+
+    /// 404, with what is not there.
+    pub fn unknown(text: &str) -> Self {
+        respond::error(StatusCode::NOT_FOUND, "not_found", text).into()
     }
 }
 
@@ -63,10 +74,20 @@ impl From<identity::Error> for Refused {
     }
 }
 
+impl From<oauth::Error> for Refused {
+    fn from(error: oauth::Error) -> Self {
+        Self::Oauth(Box::new(error))
+    }
+}
+
 impl Call {
     pub fn new(parts: &Parts, entity: Entity, operation: Operation, what: &str) -> Self {
         let what: String = what.chars().filter(char::is_ascii_graphic).take(64).collect();
-        let what = if entity == Entity::Session { format!("session/{what}") } else { format!("user/{what}") };
+        let what = match entity {
+            Entity::Session => format!("session/{what}"),
+            Entity::Dcr => format!("dcr/{what}"),
+            _ => format!("user/{what}"),
+        };
         Self { metrics: Arc::clone(&parts.metrics.metrics), entity, operation, what }
     }
 
@@ -89,7 +110,17 @@ impl Call {
         admin: Admin,
         work: impl AsyncFnOnce(Actor) -> Result<Reply<T>, Refused>,
     ) -> Response {
-        let administrator = match admin.at_least(Role::Admin) {
+        self.write_as(Role::Admin, admin, work).await
+    }
+
+    /// For who has that role or a higher one.
+    pub async fn write_as<T: Serialize>(
+        self,
+        role: Role,
+        admin: Admin,
+        work: impl AsyncFnOnce(Actor) -> Result<Reply<T>, Refused>,
+    ) -> Response {
+        let administrator = match admin.at_least(role) {
             Ok(administrator) => administrator,
             Err(forbidden) => return self.deny(forbidden.into_response()),
         };
@@ -113,6 +144,7 @@ impl Call {
             Ok(reply) => ((reply.status, respond::fresh(reply.body)).into_response(), Outcome::Success),
             Err(Refused::Answered(answer)) => (*answer, Outcome::Invalid),
             Err(Refused::Identity(error)) => problem(error),
+            Err(Refused::Oauth(error)) => (respond::oauth(*error), Outcome::Error),
         };
         self.metrics.admin_operation(self.entity, self.operation, outcome);
         (response, outcome)

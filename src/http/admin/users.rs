@@ -1,7 +1,6 @@
 //! `/admin/users…`: people who sign in. Whoever reads policy reads the list; only administrators change it.
 
 use axum::extract::{Path, RawQuery, Request, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -132,7 +131,7 @@ pub async fn create(State(parts): State<Parts>, admin: Admin, request: Request) 
         let (email, name) = (address(&asked.email)?, name(asked.name)?);
         let new = NewAccount { email, name, role, password: SecretText::new(asked.password) };
         let made = parts.identity.create(new, &actor).await?;
-        Ok(Reply { status: StatusCode::CREATED, body: Shown::from(made) })
+        Ok(Reply::made(Shown::from(made)))
     })
     .await
 }

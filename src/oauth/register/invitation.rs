@@ -9,7 +9,8 @@ use crate::domain::audit::{AuditKind, Record};
 use crate::domain::clock::{Entropy, EntropyUnavailable};
 use crate::domain::secret::SecretText;
 use crate::oauth::error::Error;
-use crate::store::{self, Invitation, Store};
+pub use crate::store::Invitation;
+use crate::store::{self, Store};
 
 /// How many clients, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,22 @@ impl AuthorizationServer {
         let (store, now) = (&self.inner.store, self.inner.clock.now());
         self.inner.patience.hold(|| invited.keep(store, (wanted, now), actor)).await?;
         Ok(invited)
+    }
+
+    /// Those that still invite somebody, the first to end first.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn invitations(&self) -> Result<Vec<Invitation>, Error> {
+        Ok(invitations(&self.inner.store, self.inner.clock.now()).await?)
+    }
+
+    /// Ends an invitation; false when there is none of that id. Who has registered with it stays.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn end_invitation(&self, id: &str, actor: &Actor) -> Result<bool, Error> {
+        Ok(end_invitation(&self.inner.store, id, actor, self.inner.clock.now()).await?)
     }
 }
 

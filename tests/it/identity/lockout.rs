@@ -168,13 +168,17 @@ async fn who_was_turned_away_has_not_failed() {
     let rules = Rules { hashing: 1, max_waiting: 1, failures_per_pair: 4, ..Rules::default() };
     let room = Room::open(Engine::Sqlite, rules).await;
     room.person("ada@example.com").await;
-    let mut knocks = tokio::task::JoinSet::new();
-    for _ in 0..30 {
-        let identity = room.identity.clone();
-        knocks.spawn(async move { knock(&identity, "ada@example.com", PASSWORD, "192.0.2.1").await });
+    let mut ended = Vec::new();
+    // on a busy machine the knocks of a wave may come one after the other
+    while !ended.iter().any(|end| matches!(end, Err(Error::Busy))) {
+        assert!(ended.len() < 3000, "nobody was turned away");
+        let mut knocks = tokio::task::JoinSet::new();
+        for _ in 0..30 {
+            let identity = room.identity.clone();
+            knocks.spawn(async move { knock(&identity, "ada@example.com", PASSWORD, "192.0.2.1").await });
+        }
+        ended.extend(knocks.join_all().await);
     }
-    let ended = knocks.join_all().await;
-    assert!(ended.iter().any(|end| matches!(end, Err(Error::Busy))));
     assert!(!ended.iter().any(|end| matches!(end, Err(Error::Mismatch))));
     knock(&room.identity, "ada@example.com", PASSWORD, "192.0.2.1").await.unwrap();
 }

@@ -252,6 +252,19 @@ async fn the_mode_decides_and_can_be_switched() {
     let late = server.admin_json(Method::POST, "/admin/dcr/invitations", "olga", Some(&json!({}))).await.json();
     server.clock.advance(86_401);
     assert_eq!(server.register_as(late["token"].as_str(), &native()).await.status, 401);
+
+    // an invitation is listed without its token, and ended before its time
+    let made =
+        server.admin_json(Method::POST, "/admin/dcr/invitations", "olga", Some(&json!({"uses": 3}))).await.json();
+    let listed = server.admin_json(Method::GET, "/admin/dcr/invitations", "vera", None).await;
+    let (items, text) = (listed.json()["items"].clone(), listed.json().to_string());
+    assert_eq!((items.as_array().unwrap().len(), &items[0]["id"], &items[0]["uses_left"]), (1, &made["id"], &json!(3)));
+    assert!(items[0]["by"] == "apikey:olga" && !text.contains(made["token"].as_str().unwrap()), "{text}");
+    let one = format!("/admin/dcr/invitations/{}", made["id"].as_str().unwrap());
+    assert_eq!(server.admin_json(Method::DELETE, &one, "vera", None).await.status, 403);
+    assert_eq!(server.admin_json(Method::DELETE, &one, "olga", None).await.status, 200);
+    assert_eq!(server.admin_json(Method::DELETE, &one, "olga", None).await.status, 404);
+    assert_eq!(server.register_as(made["token"].as_str(), &native()).await.status, 401);
     assert_eq!(server.registered(), 3);
 }
 
