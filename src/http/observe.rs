@@ -161,7 +161,7 @@ impl Observatory {
             LOGOUT => Route::Logout,
             pages::ACCOUNT | END_SESSION | WITHDRAW | PASSWORD => Route::Account,
             "/admin/dcr" => Route::AdminDcr,
-            "/admin/dcr/invitations" => Route::AdminDcrInvitations,
+            "/admin/dcr/invitations" | "/admin/dcr/invitations/{id}" => Route::AdminDcrInvitations,
             "/admin/resources" => Route::AdminResources,
             "/admin/consents" | "/admin/consents/{id}" => Route::AdminConsents,
             "/admin/clients/{id}" => Route::AdminClient,

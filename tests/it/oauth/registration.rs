@@ -265,6 +265,9 @@ async fn the_mode_decides_and_can_be_switched() {
     assert_eq!(server.admin_json(Method::DELETE, &one, "olga", None).await.status, 200);
     assert_eq!(server.admin_json(Method::DELETE, &one, "olga", None).await.status, 404);
     assert_eq!(server.register_as(made["token"].as_str(), &native()).await.status, 401);
+    let told = server.metrics.render().unwrap();
+    let is_one = |line: &&str| line.contains("admin/dcr/invitations") && line.contains("DELETE");
+    assert!(told.lines().find(is_one).is_some(), "counted, and limited, as what it is: {told}");
     assert_eq!(server.registered(), 3);
 }
 
