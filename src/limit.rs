@@ -21,12 +21,12 @@ pub struct Limiter<K: Clone + Eq + Hash> {
 }
 
 impl<K: Clone + Eq + Hash> Limiter<K> {
-    /// So many in a minute, all at once if need be.
+    /// So many in a minute, all at once if need be; 0 counts as 1.
     pub fn per_minute(most: u32) -> Self {
         Self::new(Quota::per_minute(at_least_one(most)))
     }
 
-    /// So many in an hour, all at once if need be.
+    /// So many in an hour, all at once if need be; 0 counts as 1.
     pub fn per_hour(most: u32) -> Self {
         Self::new(Quota::per_hour(at_least_one(most)))
     }

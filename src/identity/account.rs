@@ -44,16 +44,6 @@ pub struct Change<'a> {
     pub user_agent: &'a str,
 }
 
-/// Who transactions are made by that nobody has asked for by name.
-pub(super) fn actor() -> Actor {
-    Actor::recorded("server")
-}
-
-/// A person, as the maker of a transaction.
-pub(super) fn person(user_id: &str) -> Actor {
-    Actor::recorded(format!("user:{user_id}"))
-}
-
 /// What happened to an account, and by whom.
 pub(super) struct Event<'a> {
     pub kind: AuditKind,
@@ -168,7 +158,7 @@ impl Identity {
         let hash = self.inner.hasher.hash(change.new).await?;
         let now = self.inner.clock.now();
         let cookie = Handle::LoginSession.generate(&*self.inner.entropy)?;
-        let by = person(user_id);
+        let by = Actor::user(user_id);
         let mut tx = self.inner.store.write(&by).await?;
         let held = tx.hold_password(user_id, admitted.hash().unwrap_or_default()).await?;
         let session = tx.session_by_hash(&change.cookie.hash()).await?.filter(|session| session.id == *session_id);

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Error, Identity, KNOWN_FOR};
 use crate::domain::SecretHash;
+use crate::domain::actor::Actor;
 use crate::domain::user::Email;
 use crate::store::{Attempt, FailureKind, PasswordOf};
 
@@ -34,7 +35,7 @@ impl Identity {
         let email = Email::parse(email);
         // what is no address is counted as one that nobody has
         let identity = email.as_ref().map_or("", Email::as_str);
-        let mut tx = self.inner.store.write(&super::account::actor()).await?;
+        let mut tx = self.inner.store.write(&Actor::server()).await?;
         let person = match &email {
             Some(email) => tx.password_of(email).await?,
             None => None,
@@ -71,7 +72,7 @@ impl Identity {
 
     /// The attempt was never made, because all hands were full.
     pub(super) async fn withdraw(&self, admitted: &Admitted) -> Result<(), Error> {
-        let mut tx = self.inner.store.write(&super::account::actor()).await?;
+        let mut tx = self.inner.store.write(&Actor::server()).await?;
         for attempt in &admitted.counted {
             tx.uncount_failure(attempt).await?;
         }

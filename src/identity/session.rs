@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::account::{Event, actor, person};
+use super::account::Event;
 use super::lockout::network;
 use super::tally::Taken;
 use super::{Error, Fingerprint, Identity};
@@ -107,7 +107,7 @@ impl Identity {
             return Ok(Seen::Over);
         }
         if now.duration_since(session.last_seen_at) >= TOUCH {
-            let mut tx = self.inner.store.write(&actor()).await?;
+            let mut tx = self.inner.store.write(&Actor::server()).await?;
             tx.touch_session(&session.id, now).await?;
             tx.commit().await?;
         }
@@ -130,11 +130,11 @@ impl Identity {
     /// Ends a session that should have ended before. What it began goes on: nobody has asked for its end.
     async fn end_late(&self, session: &LoginSession, reason: SessionEnd) -> Result<(), Error> {
         let now = self.inner.clock.now();
-        let mut tx = self.inner.store.write(&actor()).await?;
+        let mut tx = self.inner.store.write(&Actor::server()).await?;
         if tx.end_sessions(EndSessions::One(&session.id), reason, now, self.counts()).await?.is_empty() {
             return Ok(());
         }
-        over(reason, &actor(), &session.user_id, &session.id).write(&mut tx, now).await?;
+        over(reason, &Actor::server(), &session.user_id, &session.id).write(&mut tx, now).await?;
         tx.commit().await?;
         self.session_ended(reason, 1);
         Ok(())
@@ -145,7 +145,7 @@ impl Identity {
     /// # Errors
     /// When the database is away.
     pub async fn sign_out(&self, signed_in: &SignedIn) -> Result<(), Error> {
-        let by = person(&signed_in.user_id);
+        let by = Actor::user(&signed_in.user_id);
         self.end_session(Some(&signed_in.user_id), &signed_in.session_id, SessionEnd::Logout, &by).await.map(drop)
     }
 
@@ -212,10 +212,10 @@ impl Identity {
         if !due && refused.is_empty() {
             return Ok(swept);
         }
-        let mut tx = self.inner.store.write(&actor()).await?;
+        let mut tx = self.inner.store.write(&Actor::server()).await?;
         for (reason, ended) in tx.end_expired_sessions(now, idle_since).await? {
             for (session_id, user_id) in &ended {
-                over(reason, &actor(), user_id, session_id).write(&mut tx, now).await?;
+                over(reason, &Actor::server(), user_id, session_id).write(&mut tx, now).await?;
             }
             swept.push((reason, ended.len() as u64));
         }

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use serde_json::json;
 
-use super::account::{Event, person};
+use super::account::Event;
 use super::lockout::{Admitted, network};
 use super::session::fingerprint;
 use super::{Error, Identity};
 use crate::domain::SecretText;
+use crate::domain::actor::Actor;
 use crate::domain::audit::AuditKind;
 use crate::domain::clock::uuid_v7;
 use crate::domain::handle::Handle;
@@ -46,7 +47,7 @@ impl Identity {
     pub async fn sign_in(&self, knock: &Knock<'_>) -> Result<Entered, Error> {
         let admitted = self.verify(knock.email, knock.password, knock.source).await?;
         let (Some(known), Some(hash)) = (&admitted.person, admitted.hash()) else { return Err(Error::Mismatch) };
-        let by = person(&known.user_id);
+        let by = Actor::user(&known.user_id);
         let mut tx = self.inner.store.write(&by).await?;
         // what was compared a moment ago must still hold now
         if !tx.hold_password(&known.user_id, hash).await? {

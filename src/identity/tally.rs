@@ -67,7 +67,7 @@ impl Taken {
             let record = Record {
                 user_id: refusals.user_id.as_deref(),
                 detail: json!({"attempts": count, "network": refusals.network}),
-                ..Record::new(now, Actor::recorded("server"))
+                ..Record::new(now, Actor::server())
             };
             tx.audit(kind, &record).await?;
         }

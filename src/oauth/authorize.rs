@@ -254,14 +254,14 @@ impl AuthorizationServer {
             expires_at: flow.began + LIFE,
             used_at: None,
         };
-        let mut tx = self.write(&crate::domain::Actor::recorded("server")).await?;
+        let mut tx = self.write(&crate::domain::Actor::server()).await?;
         tx.put_authorization_request(&row).await?;
         tx.commit().await?;
         Ok(transaction)
     }
 
     async fn ask(&self, transaction: &SecretHash, signed_in: &SignedIn) -> Result<(), Error> {
-        let mut tx = self.write(&crate::domain::Actor::recorded("server")).await?;
+        let mut tx = self.write(&crate::domain::Actor::server()).await?;
         tx.ask_session(transaction, &signed_in.session_id).await?;
         Ok(tx.commit().await?)
     }

@@ -138,7 +138,7 @@ impl AuthorizationServer {
 }
 
 async fn spend(store: &Store, authenticated: &Authenticated, now: Timestamp) -> Result<bool, store::Error> {
-    let mut tx = store.write(&Actor::recorded(format!("client:{}", authenticated.caller.id()))).await?;
+    let mut tx = store.write(&Actor::client(authenticated.caller.id())).await?;
     let fresh = authenticated.spend(&mut tx, now).await?;
     tx.commit().await?;
     Ok(fresh)

@@ -10,7 +10,6 @@ use super::AuthorizationServer;
 use super::api_key::Administrator;
 use super::client_auth::Door;
 use super::error::Error;
-use super::grant::client_actor;
 use super::refusals::Sum;
 use super::request::Asked;
 use crate::domain::actor::Actor;
@@ -73,7 +72,7 @@ impl AuthorizationServer {
             client_id: Some(id),
             source: Some(asked.source),
             detail: json!({ "request": request, "reason": reason.as_str() }),
-            ..Record::new(self.inner.clock.now(), client_actor(id))
+            ..Record::new(self.inner.clock.now(), Actor::client(id))
         };
         self.record_denial(AuditKind::AuthorizationDenied, reason.as_str(), &record).await;
     }
@@ -81,7 +80,7 @@ impl AuthorizationServer {
     /// Tells the audit that a caller asked about a token that is not its own and was told nothing. It is summed up, since
     /// an answer that waits for a record would tell that there is such a token.
     pub(super) fn note_foreign(&self, request: &'static str, caller: &str, source: IpAddr) {
-        let who = client_actor(caller);
+        let who = Actor::client(caller);
         let record = Record { source: Some(source), ..Record::new(self.inner.clock.now(), who) };
         let reason = if request == INTROSPECTION { "introspection_of_another" } else { "revocation_of_another" };
         self.inner.refusals.add(Sum::of(AuditKind::AuthorizationDenied, &record, reason), 1);
@@ -98,7 +97,7 @@ impl AuthorizationServer {
             return;
         }
         let Some(signed_in) = signed_in else { return self.note_refusal(source, reason.as_str()) };
-        let who = Actor::recorded(format!("user:{}", signed_in.user_id));
+        let who = Actor::user(&signed_in.user_id);
         let record = Record {
             client_id,
             user_id: Some(&signed_in.user_id),

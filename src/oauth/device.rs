@@ -155,7 +155,7 @@ impl AuthorizationServer {
 }
 
 async fn put(store: &Store, row: &DeviceRow) -> Result<bool, store::Error> {
-    let mut tx = store.write(&Actor::recorded(format!("client:{}", row.client_id))).await?;
+    let mut tx = store.write(&Actor::client(&row.client_id)).await?;
     let put = tx.put_device(row).await?;
     tx.commit().await?;
     Ok(put)

@@ -277,7 +277,7 @@ async fn keep(store: &Store, document: &ClientDocument, metadata: &Metadata, mos
 /// Writes what the document says.
 async fn write(store: &Store, document: &ClientDocument, metadata: &Metadata, most: i64) -> Result<Kept, store::Error> {
     let (id, now) = (document.client_id.as_str(), document.fetched_at);
-    let who = Actor::recorded(format!("client:{id}"));
+    let who = Actor::client(id);
     let mut tx = store.write(&who).await?;
     tx.lock_entity(Kind::OAuthClient, id).await?;
     let described = metadata.client();

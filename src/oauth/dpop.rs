@@ -90,13 +90,9 @@ impl AuthorizationServer {
 
     /// A proof came twice: somebody has what is not theirs, or a client does not wait for its answers.
     pub(super) async fn record_replay(&self, client_id: Option<&str>, source: IpAddr) {
-        let record = Record {
-            client_id,
-            source: Some(source),
-            ..Record::new(self.inner.clock.now(), Actor::recorded("server"))
-        };
+        let record = Record { client_id, source: Some(source), ..Record::new(self.inner.clock.now(), Actor::server()) };
         let write = || async {
-            let mut tx = self.inner.store.write(&Actor::recorded("server")).await?;
+            let mut tx = self.inner.store.write(&Actor::server()).await?;
             tx.audit(AuditKind::DpopReplay, &record).await?;
             tx.commit().await
         };

@@ -129,7 +129,7 @@ impl AuthorizationServer {
 }
 
 async fn note(store: &Store, kind: Dynamic, id: &str, now: Timestamp) -> Result<(), store::Error> {
-    let mut tx = store.write(&Actor::recorded("server")).await?;
+    let mut tx = store.write(&Actor::server()).await?;
     tx.use_dynamic(kind, id, now).await?;
     tx.commit().await
 }

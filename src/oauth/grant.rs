@@ -77,11 +77,6 @@ impl Outcome {
     }
 }
 
-/// A client, in the audit and in change rows.
-pub(super) fn client_actor(client_id: &str) -> Actor {
-    Actor::recorded(format!("client:{client_id}"))
-}
-
 /// Ends what came of a code or refresh token that was used again, and commits that.
 async fn end_family(
     mut tx: Tx,
@@ -96,7 +91,7 @@ async fn end_family(
         resource: Some(&grant.resource_server_id),
         source: Some(source),
         detail: json!({ "grant": grant.id, "tokens": ended.tokens }),
-        ..Record::new(now, client_actor(&grant.client_id))
+        ..Record::new(now, Actor::client(&grant.client_id))
     };
     tx.audit(kind, &record).await?;
     tx.commit().await?;

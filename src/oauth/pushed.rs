@@ -15,9 +15,9 @@ use super::denials::PUSHED_REQUEST;
 use super::dpop::Sender;
 use super::error::Error;
 use super::form::Form;
-use super::grant::client_actor;
 use super::limit::ClientEndpoint;
 use super::request::Asked;
+use crate::domain::actor::Actor;
 use crate::domain::authorize::Parameters;
 use crate::domain::client::ClientState;
 use crate::domain::handle::Handle;
@@ -156,7 +156,7 @@ async fn keep(
     sender: Sender<'_>,
     row: &AuthorizationRequest,
 ) -> Result<Result<(), Refusal>, store::Error> {
-    let mut tx = store.write(&client_actor(&row.client_id)).await?;
+    let mut tx = store.write(&Actor::client(&row.client_id)).await?;
     if let Err(reason) = sender.use_up(&mut tx, row.created_at).await? {
         return Ok(Err(reason));
     }

@@ -7,10 +7,10 @@ use super::AuthorizationServer;
 use super::client_auth::{Caller, Door};
 use super::denials::REVOCATION;
 use super::error::Error;
-use super::grant::client_actor;
 use super::limit::ClientEndpoint;
 use super::lookup::Found;
 use super::request::{AboutToken, Asked};
+use crate::domain::actor::Actor;
 use crate::domain::audit::{AuditKind, Record};
 use crate::domain::refusal::Refusal;
 use crate::domain::user;
@@ -79,7 +79,7 @@ impl AuthorizationServer {
             user_id: subject.starts_with(user::ID_PREFIX).then_some(&subject),
             resource: Some(&resource_server),
             source: Some(asked.source),
-            ..Record::new(now, client_actor(&client.id))
+            ..Record::new(now, Actor::client(&client.id))
         };
         let ended = self.inner.patience.hold(|| end(store, what, &record)).await?;
         Ok(if ended.is_nothing() { Revocation::Nothing } else { Revocation::Revoked { what, ended } })

@@ -113,7 +113,7 @@ pub async fn end_session(State(pages): State<Pages>, State(identity): State<Iden
         return pages.to_login(&browser, &Destination::own(pages.path(ACCOUNT)), false);
     };
     let id = form.get("session").unwrap_or_default();
-    let by = Actor::recorded(format!("user:{}", signed_in.user_id));
+    let by = Actor::user(&signed_in.user_id);
     let ended = identity.end_session(Some(&signed_in.user_id), id, SessionEnd::RevokedRemotely, &by).await;
     let mut response = pages.see_other(&browser, &pages.path(ACCOUNT));
     match ended {
@@ -140,7 +140,7 @@ pub async fn withdraw(
         return pages.to_login(&browser, &Destination::own(pages.path(ACCOUNT)), false);
     };
     let id = form.get("consent").unwrap_or_default();
-    let by = Actor::recorded(format!("user:{}", signed_in.user_id));
+    let by = Actor::user(&signed_in.user_id);
     let mut response = pages.see_other(&browser, &pages.path(ACCOUNT));
     match server.withdraw_consent(id, Withdraw::Own(&signed_in.user_id), &by).await {
         Ok(Some(_)) => {

@@ -115,7 +115,7 @@ impl AuthorizationServer {
             client_id: Some(&flow.checked.client.id),
             user_id: Some(&signed_in.user_id),
             source: Some(visitor.source),
-            ..Record::new(self.inner.clock.now(), actor(signed_in))
+            ..Record::new(self.inner.clock.now(), Actor::user(&signed_in.user_id))
         };
         tx.audit(AuditKind::ConsentDenied, &record).await?;
         tx.commit().await?;
@@ -132,7 +132,7 @@ impl AuthorizationServer {
     /// completes nothing (A-17, N-06).
     async fn complete(&self, flow: &Flow, signed_in: &SignedIn) -> Result<Tx, Halt> {
         let now = self.inner.clock.now();
-        let mut tx = self.write(&actor(signed_in)).await?;
+        let mut tx = self.write(&Actor::user(&signed_in.user_id)).await?;
         if let Some(transaction) = &flow.transaction
             && !tx.use_authorization_request(&transaction.hash(), now).await?
         {
@@ -163,12 +163,8 @@ impl AuthorizationServer {
             user_id: Some(&consent.user_id),
             resource: Some(&consent.resource_server_id),
             detail: json!({ "scopes": rights.grant.scopes }),
-            ..Record::new(now, actor(signed_in))
+            ..Record::new(now, Actor::user(&signed_in.user_id))
         };
         Ok(tx.audit(AuditKind::ConsentGranted, &record).await?)
     }
-}
-
-fn actor(signed_in: &SignedIn) -> Actor {
-    Actor::recorded(format!("user:{}", signed_in.user_id))
 }

@@ -88,7 +88,7 @@ impl AuthorizationServer {
         signed_in: &SignedIn,
         code: &UserCode,
     ) -> Result<Result<DevicePrompt, Refusal>, store::Error> {
-        let mut tx = self.inner.store.write(&actor(signed_in)).await?;
+        let mut tx = self.inner.store.write(&Actor::user(&signed_in.user_id)).await?;
         let snapshot = self.inner.store.snapshot();
         let Some(row) = self.waiting(&mut tx, code).await? else { return Ok(Err(Refusal::DeviceExpired)) };
         let (client, server) = match parties(&row, &snapshot) {
@@ -142,7 +142,7 @@ impl AuthorizationServer {
         approved: bool,
         source: IpAddr,
     ) -> Result<Result<DeviceDecided, Refusal>, Error> {
-        let mut tx = self.inner.store.write(&actor(signed_in)).await?;
+        let mut tx = self.inner.store.write(&Actor::user(&signed_in.user_id)).await?;
         let (snapshot, now) = (self.inner.store.snapshot(), self.inner.clock.now());
         let Some(row) = self.waiting(&mut tx, code).await? else { return Ok(Err(Refusal::DeviceExpired)) };
         let mut scope = None;
@@ -173,7 +173,7 @@ impl AuthorizationServer {
             resource: Some(&row.resource_server_id),
             source: Some(source),
             detail: serde_json::json!({"flow": "device", "scope": scope, "device": row.source}),
-            ..Record::new(now, actor(signed_in))
+            ..Record::new(now, Actor::user(&signed_in.user_id))
         };
         let kind = if approved { AuditKind::ConsentGranted } else { AuditKind::ConsentDenied };
         tx.audit(kind, &record).await?;
@@ -223,10 +223,6 @@ impl AuthorizationServer {
         };
         Ok(tx.put_consent(&consent).await?)
     }
-}
-
-fn actor(signed_in: &SignedIn) -> Actor {
-    Actor::recorded(format!("user:{}", signed_in.user_id))
 }
 
 fn parties<'a>(row: &DeviceRow, snapshot: &'a Snapshot) -> Result<(&'a ClientEntry, &'a ResourceServerEntry), Refusal> {

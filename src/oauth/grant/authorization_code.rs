@@ -26,7 +26,7 @@ use crate::oauth::credentials::Presented;
 use crate::oauth::dpop::{Proved, Sender};
 use crate::oauth::error::Error;
 use crate::oauth::grant::start::Start;
-use crate::oauth::grant::{ATTEMPTS, Outcome, client_actor, end_family};
+use crate::oauth::grant::{ATTEMPTS, Outcome, end_family};
 use crate::oauth::request::{Grant, TokenRequest};
 use crate::oauth::token::Issued;
 use crate::store::{CodeRow, RevokeCause, Tx};
@@ -143,7 +143,7 @@ async fn attempt(
 ) -> Result<Outcome, Error> {
     let (Redemption { code, id, request, source }, client) = (redemption, sender.client);
     let hash = code.hash();
-    let mut tx = server.inner.store.write(&client_actor(&client.id)).await?;
+    let mut tx = server.inner.store.write(&Actor::client(&client.id)).await?;
     let now = server.inner.clock.now();
     // what is not the caller's own, or is asked for wrongly, is left as it is: a corrected retry works (B-13)
     let Some(row) = tx.code_to_use(&hash).await? else { return Ok(Outcome::Refused(Refusal::GrantUnknown)) };

@@ -101,7 +101,7 @@ async fn alone(
     sender: Sender<'_>,
     (issuance, lineage): (Issuance, &Lineage),
 ) -> Result<Result<IssueOutcome, Refusal>, store::Error> {
-    let mut tx = server.inner.store.write(&Actor::recorded(format!("client:{}", sender.client.id))).await?;
+    let mut tx = server.inner.store.write(&Actor::client(&sender.client.id)).await?;
     if let Err(reason) = sender.use_up(&mut tx, server.inner.clock.now()).await? {
         return Ok(Err(reason));
     }

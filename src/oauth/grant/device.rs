@@ -78,7 +78,7 @@ async fn attempt(
     redemption: &Redemption<'_>,
 ) -> Result<Outcome, Error> {
     let (Redemption { code, id, request, polled }, client) = (redemption, sender.client);
-    let mut tx = server.inner.store.write(&Actor::recorded(format!("client:{}", client.id))).await?;
+    let mut tx = server.inner.store.write(&Actor::client(&client.id)).await?;
     let now = server.inner.clock.now();
     let Some(row) = tx.device_to_use(&code.hash()).await? else { return Ok(Outcome::Refused(Refusal::GrantUnknown)) };
     if row.client_id != client.id {

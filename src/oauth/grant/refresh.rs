@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::domain::actor::Actor;
 use crate::domain::audit::AuditKind;
 use crate::domain::client::{ClientState, GrantType};
 use crate::domain::decide;
@@ -19,7 +20,7 @@ use crate::oauth::credentials::Presented;
 use crate::oauth::dpop::{Proved, Sender};
 use crate::oauth::error::Error;
 use crate::oauth::grant::start::{idle_until, last_moment};
-use crate::oauth::grant::{ATTEMPTS, Outcome, client_actor, end_family};
+use crate::oauth::grant::{ATTEMPTS, Outcome, end_family};
 use crate::oauth::mint::Minting;
 use crate::oauth::request::{Grant, TokenRequest};
 use crate::oauth::token::{Issued, TokenResponse};
@@ -82,7 +83,7 @@ async fn attempt(
     Renewal { token, request, source, used: own }: &Renewal<'_>,
 ) -> Result<Outcome, Error> {
     let client = sender.client;
-    let mut tx = server.inner.store.write(&client_actor(&client.id)).await?;
+    let mut tx = server.inner.store.write(&Actor::client(&client.id)).await?;
     let now = server.inner.clock.now();
     let Some(row) = tx.refresh_token_to_use(&token.hash()).await? else {
         return Ok(Outcome::Refused(Refusal::GrantUnknown));

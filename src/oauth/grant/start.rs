@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::domain::actor::Actor;
 use crate::domain::audit::{AuditKind, Record};
 use crate::domain::client::{AuthenticationMethod, GrantType};
 use crate::domain::decide;
@@ -14,7 +15,6 @@ use crate::domain::secret::SecretText;
 use crate::oauth::AuthorizationServer;
 use crate::oauth::dpop::Sender;
 use crate::oauth::error::Error;
-use crate::oauth::grant::client_actor;
 use crate::oauth::mint::Minting;
 use crate::oauth::request::Grant;
 use crate::oauth::token::{Issued, TokenResponse};
@@ -101,7 +101,7 @@ impl AuthorizationServer {
                 user_id: Some(&row.subject),
                 resource: Some(&row.resource_server_id),
                 detail: json!({ "grant": row.id, "by": row.kind.as_str(), "scope": row.scope }),
-                ..Record::new(now, client_actor(&row.client_id))
+                ..Record::new(now, Actor::client(&row.client_id))
             };
             tx.audit(AuditKind::GrantCreated, &record).await?;
         }

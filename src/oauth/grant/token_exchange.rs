@@ -124,7 +124,7 @@ impl AuthorizationServer {
 
 async fn attempt(server: &AuthorizationServer, sender: Sender<'_>, asking: &Asking<'_>) -> Result<Outcome, Error> {
     let client = sender.client;
-    let mut tx = server.inner.store.write(&Actor::recorded(format!("client:{}", client.id))).await?;
+    let mut tx = server.inner.store.write(&Actor::client(&client.id)).await?;
     let now = server.inner.clock.now();
     let invalid = Ok(Outcome::Refused(Refusal::ExchangedTokenInvalid));
     let Some(subject) = live(&mut tx, asking.subject, now).await? else { return invalid };
@@ -293,7 +293,7 @@ async fn record(
             "iss": issuer, "chain": chain, "clients": clients, "actor": actor.map(link), "act": exchange.act,
             "jti": minted.jti.to_string(), "scope": minted.scope, "depth": exchange.depth,
         }),
-        ..Record::new(minted.issued_at, Actor::recorded(format!("client:{}", grant.client_id)))
+        ..Record::new(minted.issued_at, Actor::client(&grant.client_id))
     };
     tx.audit(AuditKind::TokenExchanged, &record).await
 }

@@ -94,7 +94,7 @@ impl AuthorizationServer {
         source: IpAddr,
     ) -> Result<(), RegistrationError> {
         self.own_registration(id, bearer, source).await?;
-        let (store, now, who) = (&self.inner.store, self.inner.clock.now(), Actor::recorded(format!("client:{id}")));
+        let (store, now, who) = (&self.inner.store, self.inner.clock.now(), Actor::client(id));
         let record = || Record { client_id: Some(id), source: Some(source), ..Record::new(now, who.clone()) };
         self.inner.patience.hold(|| end(store, id, who.clone(), record())).await?;
         Ok(self.inner.patience.hold(|| store.reread(Entity::OAuthClient, id)).await?)
@@ -134,7 +134,7 @@ impl AuthorizationServer {
         source: IpAddr,
     ) -> Result<bool, store::Error> {
         let (now, id) = (self.inner.clock.now(), registration.client_id.as_str());
-        let who = Actor::recorded(format!("client:{id}"));
+        let who = Actor::client(id);
         let mut tx = self.inner.store.write(&who).await?;
         tx.lock_entity(Entity::OAuthClient, id).await?;
         let Some(Spec::Client(current)) = tx.entity(Entity::OAuthClient, id).await?.map(|entity| entity.spec) else {
