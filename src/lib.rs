@@ -2,6 +2,7 @@
 //! policy enters by `controller` or `directory`, a request by `http`; behind either the walk is
 //! parse → load → decide (pure) → write in one transaction → commit → report.
 
+pub mod activity;
 pub mod app;
 pub mod cli;
 pub mod config;

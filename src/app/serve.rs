@@ -13,6 +13,7 @@ use super::door::Door;
 use super::running::Running;
 use super::system::{SystemClock, SystemEntropy};
 use super::{Error, database, door, dynamic, jobs, keys, limits, logging, people};
+use crate::activity::{self, Activity};
 use crate::config::par::Par;
 use crate::config::{self, Settings};
 use crate::domain::{Clock, Entropy, Observer};
@@ -64,6 +65,11 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
         leadership: leadership.clone(),
         actor: door.actor(),
     });
+    let activity = Activity::new(activity::Parts {
+        store: store.clone(),
+        clock: Arc::clone(&clock),
+        observer: Arc::clone(&metrics) as Arc<dyn Observer>,
+    });
     let followed = server.clone();
     let health = Health::new(server.clone(), Arc::clone(&metrics), door.leads().then(|| leadership.clone()));
     let hangup = Arc::new(Notify::new());
@@ -85,6 +91,7 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
         server: server.clone(),
         provisioner,
         identity: identity.clone(),
+        activity: activity.clone(),
         board: door.board(),
         metrics: page.clone(),
         health: health.clone(),
@@ -94,6 +101,7 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
     let public = public::Parts {
         server,
         identity: identity.clone(),
+        activity,
         metrics,
         health: health.clone(),
         sources: limits::of_sources(&settings)?,

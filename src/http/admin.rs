@@ -24,6 +24,7 @@ use super::metrics::MetricsPage;
 use super::observe::Observatory;
 use super::public::finish;
 use super::respond;
+use crate::activity::Activity;
 use crate::domain::outcome::StatusBoard;
 use crate::domain::owner::Kind;
 use crate::identity::Identity;
@@ -37,6 +38,7 @@ pub struct Parts {
     pub server: AuthorizationServer,
     pub provisioner: Provisioner,
     pub identity: Identity,
+    pub activity: Activity,
     /// Where the last word on each object is looked up.
     pub board: Arc<dyn StatusBoard>,
     pub metrics: MetricsPage,

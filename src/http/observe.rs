@@ -1,5 +1,8 @@
 //! One log line and one count for each request, whichever way it ends.
 
+mod route;
+mod trace;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,14 +12,13 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use self::route::{by_source, endpoint};
+use self::trace::Trace;
 use super::gate::Gate;
-use super::public::{
-    END_SESSION, LEGACY_AUTHORIZE, LEGACY_REGISTER, LEGACY_TOKEN, LOGOUT, PASSWORD, TRANSACTION, WITHDRAW, pages,
-};
 use crate::domain::SessionEnd;
 use crate::domain::refusal::Refusal;
-use crate::metrics::{ConsentDecision, Endpoint, Label, Method, Metrics, Route};
-use crate::oauth::{self, Ended, Grant, Issued, Revoked, path};
+use crate::metrics::{ConsentDecision, Label, Method, Metrics, Route};
+use crate::oauth::{self, Ended, Grant, Issued, Revoked};
 
 /// The header that ties a log line to a request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -139,88 +141,12 @@ impl Observatory {
 
     fn route(&self, request: &Request) -> Route {
         let Some(matched) = request.extensions().get::<MatchedPath>() else { return Route::Unknown };
-        let matched = matched.as_str().trim_end_matches('/');
-        if let Some(route) = well_known(matched) {
-            return route;
-        }
-        match matched.strip_prefix(self.inner.base.as_str()).unwrap_or(matched) {
-            path::TOKEN => Route::Token,
-            path::INTROSPECT => Route::Introspect,
-            path::REVOKE => Route::Revoke,
-            path::REGISTER => Route::Register,
-            "/oauth/register/{id}" => Route::Registration,
-            path::PAR => Route::Par,
-            path::AUTHORIZE | TRANSACTION => Route::Authorize,
-            LEGACY_AUTHORIZE if self.inner.base.is_empty() => Route::Authorize,
-            LEGACY_TOKEN if self.inner.base.is_empty() => Route::Token,
-            LEGACY_REGISTER if self.inner.base.is_empty() => Route::Register,
-            path::DEVICE_AUTHORIZATION => Route::DeviceAuthorization,
-            path::DEVICE => Route::Device,
-            path::JWKS => Route::Jwks,
-            pages::LOGIN => Route::Login,
-            LOGOUT => Route::Logout,
-            pages::ACCOUNT | END_SESSION | WITHDRAW | PASSWORD => Route::Account,
-            "/admin/dcr" => Route::AdminDcr,
-            "/admin/dcr/invitations" | "/admin/dcr/invitations/{id}" => Route::AdminDcrInvitations,
-            "/admin/resources" => Route::AdminResources,
-            "/admin/consents" | "/admin/consents/{id}" => Route::AdminConsents,
-            "/admin/clients/{id}" => Route::AdminClient,
-            "/admin/resource-servers/{id}" => Route::AdminResourceServer,
-            "/admin/users" => Route::AdminUsers,
-            "/admin/sessions" | "/admin/sessions/{id}" => Route::AdminSessions,
-            user if user.starts_with("/admin/users/{id}") => Route::AdminUser,
-            "/admin/keys" => Route::AdminKeys,
-            "/admin/keys/rotate" => Route::AdminKeyRotation,
-            "/livez" => Route::Livez,
-            "/ready" => Route::Ready,
-            "/health" => Route::Health,
-            "/metrics" => Route::Metrics,
-            other => well_known(other).unwrap_or(Route::Unknown),
-        }
+        route::of(matched.as_str(), &self.inner.base)
     }
-}
-
-fn well_known(matched: &str) -> Option<Route> {
-    [
-        (path::AUTHORIZATION_SERVER, Route::AuthorizationServer),
-        (path::OPENID_CONFIGURATION, Route::OpenidConfiguration),
-        (path::PROTECTED_RESOURCE, Route::ProtectedResource),
-    ]
-    .into_iter()
-    .find_map(|(path, route)| matched.starts_with(path).then_some(route))
 }
 
 fn is_id(id: &[u8]) -> bool {
     (1..=64).contains(&id.len()) && id.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-}
-
-/// Trace and span of the caller (W3C Trace Context §3.2), when it sent them well-formed.
-#[derive(Default)]
-struct Trace {
-    trace_id: Option<String>,
-    span_id: Option<String>,
-}
-
-impl Trace {
-    fn read(headers: &HeaderMap) -> Self {
-        let Some(text) = headers.get("traceparent").and_then(|value| value.to_str().ok()) else {
-            return Self::default();
-        };
-        let mut parts = text.split('-');
-        let (Some(version), Some(trace), Some(span), Some(_)) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Self::default();
-        };
-        let hex = |text: &str, length: usize| {
-            let digits = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-            text.len() == length && digits && text.bytes().any(|b| b != b'0')
-        };
-        if version == "ff" || !hex(trace, 32) || !hex(span, 16) {
-            return Self::default();
-        }
-        Self { trace_id: Some(trace.to_owned()), span_id: Some(span.to_owned()) }
-    }
 }
 
 /// The outermost layer.
@@ -362,61 +288,4 @@ fn tell_issued(issued: &Issued, (request_id, trace_id, span_id): (&str, Option<&
         trace_id,
         span_id,
     );
-}
-
-/// Where sources are counted: a device authenticates, and is counted by its client.
-fn by_source(route: Route) -> Option<Endpoint> {
-    endpoint(route).filter(|_| route != Route::DeviceAuthorization)
-}
-
-/// What a limit of requests is for.
-const fn endpoint(route: Route) -> Option<Endpoint> {
-    Some(match route {
-        Route::Token => Endpoint::Token,
-        Route::Introspect => Endpoint::Introspect,
-        Route::Revoke => Endpoint::Revoke,
-        Route::Authorize => Endpoint::Authorize,
-        Route::Par => Endpoint::Par,
-        Route::Device | Route::DeviceAuthorization => Endpoint::Device,
-        Route::Login => Endpoint::Login,
-        Route::Register | Route::Registration => Endpoint::Register,
-        Route::AdminResources
-        | Route::AdminClient
-        | Route::AdminResourceServer
-        | Route::AdminUsers
-        | Route::AdminUser
-        | Route::AdminSessions
-        | Route::AdminConsents
-        | Route::AdminDcr
-        | Route::AdminDcrInvitations
-        | Route::AdminKeys
-        | Route::AdminKeyRotation => Endpoint::Admin,
-        _ => return None,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_well_formed_traceparent_is_believed() {
-        let read = |text: &'static str| {
-            let headers =
-                HeaderMap::from_iter([(HeaderName::from_static("traceparent"), HeaderValue::from_static(text))]);
-            Trace::read(&headers).trace_id
-        };
-        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        assert_eq!(read(good).as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
-        for bad in [
-            "",
-            "00-short-00f067aa0ba902b7-01",
-            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-        ] {
-            assert_eq!(read(bad), None, "{bad}");
-        }
-    }
 }

@@ -30,6 +30,7 @@ use super::gate::{Gate, Page, Sources};
 use super::health::{self, Health};
 use super::observe::{Observatory, observe};
 use super::respond;
+use crate::activity::Activity;
 use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::oauth::{AuthorizationServer, Error, path};
@@ -39,6 +40,7 @@ use crate::oauth::{AuthorizationServer, Error, path};
 struct Shared {
     server: AuthorizationServer,
     identity: Identity,
+    activity: Activity,
     metrics: Arc<Metrics>,
     pages: Pages,
 }
@@ -58,6 +60,12 @@ impl FromRef<Shared> for Arc<Metrics> {
 impl FromRef<Shared> for Identity {
     fn from_ref(shared: &Shared) -> Self {
         shared.identity.clone()
+    }
+}
+
+impl FromRef<Shared> for Activity {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.activity.clone()
     }
 }
 
@@ -84,6 +92,7 @@ pub(super) const LOGOUT: &str = "/logout";
 pub struct Parts {
     pub server: AuthorizationServer,
     pub identity: Identity,
+    pub activity: Activity,
     pub metrics: Arc<Metrics>,
     pub health: Health,
     pub sources: Sources,
@@ -94,12 +103,12 @@ pub struct Parts {
 /// # Errors
 /// When the system's random source fails.
 pub fn router(parts: Parts) -> Result<Router, Error> {
-    let Parts { server, identity, metrics, health, sources } = parts;
+    let Parts { server, identity, activity, metrics, health, sources } = parts;
     let base = server.base_path().to_owned();
     let pages = Pages::new(server.issuer(), &base);
     let page = too_many(pages.clone());
     let observatory = Observatory::new(Arc::clone(&metrics), &base, server.nonce()?, Gate::new(sources, Some(page)));
-    let shared = Shared { server, identity, metrics, pages };
+    let shared = Shared { server, identity, activity, metrics, pages };
     let router = Router::new()
         .merge(open(&base).layer(cors()))
         .merge(closed(&base))

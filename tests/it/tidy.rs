@@ -20,9 +20,10 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("outbound", &["domain"], &["reqwest"]),
     ("oauth", &["domain", "store", "seal", "outbound", "limit"], &["jsonwebtoken", "aws_lc_rs"]),
     ("identity", &["domain", "store"], &["argon2"]),
+    ("activity", &["domain", "store", "outbound"], &[]),
     (
         "http",
-        &["domain", "manifest", "oauth", "identity", "provision", "metrics", "limit"],
+        &["domain", "manifest", "oauth", "identity", "activity", "provision", "metrics", "limit"],
         &["axum", "tower_http", "tower", "askama", "cookie"],
     ),
     (
@@ -31,7 +32,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
         &["kube", "kube_runtime", "k8s_openapi"],
     ),
     ("directory", &["domain", "crd", "manifest", "provision", "metrics"], &["kube", "k8s_openapi"]),
-    ("jobs", &["domain", "store", "oauth", "metrics"], &[]),
+    ("jobs", &["domain", "store", "oauth", "activity", "metrics"], &[]),
     ("config", &["domain"], &["figment"]),
 ];
 

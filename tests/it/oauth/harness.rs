@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use holdfast::activity::{self, Activity};
 use holdfast::domain::clock::EntropyUnavailable;
 use holdfast::domain::credential::CredentialState;
 use holdfast::domain::outcome::{ObjectStatus, StatusBoard};
@@ -192,9 +193,12 @@ impl Setup {
             rules: self.rules,
         })
         .unwrap();
+        let activity =
+            Activity::new(activity::Parts { store: store.clone(), clock: clock.clone(), observer: metrics.clone() });
         let public = public::Parts {
             server: server.clone(),
             identity: identity.clone(),
+            activity: activity.clone(),
             metrics: metrics.clone(),
             health: health.clone(),
             sources: self.sources.clone(),
@@ -204,6 +208,7 @@ impl Setup {
             server: server.clone(),
             provisioner,
             identity: identity.clone(),
+            activity,
             board: Arc::new(Empty),
             metrics: page,
             health: health.clone(),
