@@ -4,6 +4,7 @@
 //! [`decide::introspection`] say what may be issued and who may look.
 
 pub mod access;
+pub mod activity;
 pub mod actor;
 pub mod audit;
 pub mod authorize;
@@ -38,6 +39,7 @@ pub mod source;
 pub mod spec;
 pub mod user;
 
+pub use activity::{Activity, ActivityFilter, ActivityRecord, ActivityType, Cause, Launch};
 pub use actor::Actor;
 pub use audit::{AuditEvent, AuditKind, Record};
 pub use clock::{Clock, Entropy};

@@ -1,9 +1,10 @@
 //! What only the leader does, besides holding rows to policy: keys are replaced, what has expired is cleared away, and
-//! what there is is counted.
+//! what there is is counted; and what others changed is told.
 //!
 //! Each job begins when this process begins to lead and ends when it ceases to; each of its transactions is fenced by
 //! the leader's epoch, so that a job of a leader that was stopped and wakes up writes nothing.
 
+pub mod activity;
 mod keys;
 mod lease;
 pub mod population;
@@ -64,7 +65,9 @@ async fn each_term<W: Future<Output = ()>>(
 
 async fn work(parts: Parts, epoch: Epoch, term: CancellationToken) {
     let (parts, term) = (&parts, &term);
-    tokio::join!(keys::keep(parts, epoch, term), purge::repeat(parts, epoch, term), population::repeat(parts, term));
+    let log = activity::keep(&parts.store, (epoch, parts.clock.now()), term);
+    let (keys, purge) = (keys::keep(parts, epoch, term), purge::repeat(parts, epoch, term));
+    tokio::join!(log, keys, purge, population::repeat(parts, term));
 }
 
 /// An error with its causes, in one line.

@@ -20,6 +20,7 @@ pub use self::label::{
     RevocationReason, Route, Status, Success, Verifier,
 };
 pub use self::record::{AuthorizeTimer, HttpTimer, LoginAttempt, TokenTimer};
+use crate::domain::activity::ActivityType;
 use crate::domain::audit::AuditKind;
 use crate::domain::client::ClientState;
 use crate::domain::decide::exchange::ExchangeKind;
@@ -191,6 +192,8 @@ catalog! {
     db_errors_total: IntCounter { operation: DatabaseOperation },
     /// Seconds that the in-memory policy lags behind the database
     change_feed_lag_seconds: Gauge {},
+    /// What happened to live policies, whoever did it
+    drift_events_total: IntCounter { type: ActivityType },
     /// Fields found changed behind the operator's back
     drift_detected_total: IntCounter { kind: Kind, class: Class, mode: DriftMode },
     /// Drifted fields put right

@@ -5,6 +5,7 @@
 //! [`Snapshot`] true and tells whoever subscribed.
 
 mod account;
+mod activity;
 mod api_key;
 mod audit;
 mod authorization_request;
@@ -38,6 +39,7 @@ mod report;
 mod revoke;
 mod role;
 mod setting;
+mod settle;
 mod signing_key;
 mod snapshot;
 mod sqlite;

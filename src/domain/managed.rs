@@ -86,3 +86,41 @@ pub struct Report {
     pub note: String,
     pub at: Timestamp,
 }
+
+impl Report {
+    /// The API server refuses a longer note (bytes).
+    const NOTE: usize = 1024;
+
+    /// With as much of its note as an Event can hold.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        if self.note.len() > Self::NOTE {
+            let ends = (0..=Self::NOTE - '…'.len_utf8()).rev();
+            let end = ends.into_iter().find(|end| self.note.is_char_boundary(*end)).unwrap_or(0);
+            self.note.truncate(end);
+            self.note.push('…');
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::owner::Kind;
+
+    #[test]
+    fn a_note_fits_into_an_event() {
+        let long = Report {
+            id: 0,
+            owner: OwnerKey::new(Kind::Provider, "a", "b"),
+            object_uid: String::new(),
+            reason: Reason::Updated,
+            field_path: String::new(),
+            note: "é".repeat(2000),
+            at: Timestamp::UNIX_EPOCH,
+        };
+        let note = long.bounded().note;
+        assert!(note.len() <= Report::NOTE && note.ends_with('…'));
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::activity::ActivityType;
 use super::audit::AuditKind;
 use super::desired::DriftMode;
 use super::owner::Kind;
@@ -25,6 +26,8 @@ pub trait Observer: Send + Sync {
     fn audited(&self, _kind: AuditKind, _records: u64) {}
     /// Records of the audit could not be written and are lost.
     fn audit_dropped(&self, _records: u64) {}
+    /// Something happened to a live policy, and that was committed.
+    fn activity(&self, _event: ActivityType) {}
     /// Somebody has signed in with a browser that had no session.
     fn session_started(&self) {}
     fn session_ended(&self, _reason: SessionEnd, _sessions: u64) {}

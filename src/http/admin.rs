@@ -5,6 +5,7 @@ mod call;
 mod consents;
 mod dcr;
 mod denied;
+mod drift;
 mod keys;
 mod patch;
 mod resources;
@@ -91,6 +92,8 @@ pub fn router(parts: Parts) -> Result<Router, Error> {
         .route("/admin/dcr/invitations/{id}", delete(dcr::end))
         .route("/admin/clients/{id}", on_patch(patch::client))
         .route("/admin/resource-servers/{id}", on_patch(patch::resource_server))
+        .route("/admin/resource-servers/{id}/drift-events", get(drift::list))
+        .route("/admin/resource-servers/{id}/drift-events/{event_id}/dismiss", post(drift::dismiss))
         .route("/admin/users", get(users::list).post(users::create))
         .route("/admin/users/{id}", get(users::get).patch(users::update).delete(users::delete))
         .route("/admin/users/{id}/password", post(users::password))

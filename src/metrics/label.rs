@@ -1,6 +1,7 @@
 //! The closed sets of label values.
 
 use super::family::Label;
+use crate::domain::activity::ActivityType;
 use crate::domain::audit::AuditKind;
 use crate::domain::client::ClientState;
 use crate::domain::decide::exchange::ExchangeKind;
@@ -89,6 +90,7 @@ label! {
     Entity {
         Client = "client", ResourceServer = "resource_server", Resource = "resource", User = "user",
         Session = "session", Consent = "consent", Key = "key", Dcr = "dcr",
+        DriftEvent = "drift_event",
     }
 }
 label! {
@@ -170,6 +172,8 @@ label! {
         AdminResources = "/admin/resources",
         AdminClient = "/admin/clients/{id}",
         AdminResourceServer = "/admin/resource-servers/{id}",
+        AdminDriftEvents = "/admin/resource-servers/{id}/drift-events",
+        AdminDriftDismiss = "/admin/resource-servers/{id}/drift-events/{event_id}/dismiss",
         AdminUsers = "/admin/users",
         AdminUser = "/admin/users/{id}",
         AdminSessions = "/admin/sessions",
@@ -236,6 +240,7 @@ from_domain!(ClientState, &ClientState::ALL);
 from_domain!(FetchOutcome, FetchOutcome::ALL);
 from_domain!(Suppressed, Suppressed::ALL);
 from_domain!(ClientSource, ClientSource::ALL);
+from_domain!(ActivityType, ActivityType::ALL);
 from_domain!(AuditKind, AuditKind::ALL);
 from_domain!(PurgeTarget, PurgeTarget::ALL);
 from_domain!(Kind, &Kind::ALL);

@@ -9,6 +9,7 @@ use super::label::{
     LoginProvider, Loss, Method, Operation, Outcome, ReconcileOutcome, RevocationOutcome, RevocationReason, Route,
     Status, Success, Verifier,
 };
+use crate::domain::activity::ActivityType;
 use crate::domain::audit::AuditKind;
 use crate::domain::desired::DriftMode;
 use crate::domain::leadership::Epoch;
@@ -234,6 +235,10 @@ impl Observer for Metrics {
 
     fn audit_dropped(&self, records: u64) {
         self.audit_events_dropped_total.with((Loss::WriteFailed,)).inc_by(records);
+    }
+
+    fn activity(&self, event: ActivityType) {
+        self.drift_events_total.with((event,)).inc();
     }
 
     fn session_started(&self) {

@@ -38,6 +38,8 @@ const EXPECTED: &[(Method, Route, &[Status])] = &[
         Route::AdminResourceServer,
         &[Status::S200, Status::S400, Status::S401, Status::S403, Status::S409],
     ),
+    (Method::Get, Route::AdminDriftEvents, &[Status::S200, Status::S400, Status::S401, Status::S404]),
+    (Method::Post, Route::AdminDriftDismiss, &[Status::S200, Status::S401, Status::S403, Status::S404]),
     (Method::Get, Route::AdminUsers, &[Status::S200, Status::S401, Status::S403]),
     (Method::Post, Route::AdminUsers, &[Status::S201, Status::S400, Status::S401, Status::S403, Status::S409]),
     (Method::Get, Route::AdminUser, &[Status::S200, Status::S404]),

@@ -77,8 +77,9 @@ impl Tx {
         Ok(rows)
     }
 
-    /// Runs a statement with these cells as its parameters; returns how many rows it touched.
+    /// Writes policy: runs a statement with these cells as its parameters; returns how many rows it touched.
     pub(super) async fn execute(&mut self, sql: String, cells: &[&Cell]) -> Result<u64, Error> {
+        self.touch().await?;
         let touched: Result<u64, sqlx::Error> = on!(self, connection => {
             let mut query = sqlx::query(AssertSqlSafe(sql));
             for cell in cells {

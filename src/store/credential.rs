@@ -37,6 +37,7 @@ impl CredentialRow {
 impl Tx {
     /// Inserts the credential of a client or resource server, or changes it; a second time writes nothing.
     pub async fn put_credential(&mut self, principal: &str, credential: &Credential) -> Result<(), Error> {
+        self.touch().await?;
         let sql = "INSERT INTO credential (id, principal, hash, state, issued_at, retire_at)
             VALUES ($1, $2, $3, $4, $5, $6)
             ON CONFLICT (id) DO UPDATE SET principal = excluded.principal, hash = excluded.hash,
@@ -57,6 +58,7 @@ impl Tx {
 
     /// False when there was none.
     pub async fn delete_credential(&mut self, id: &str) -> Result<bool, Error> {
+        self.touch().await?;
         let used = "DELETE FROM credential_use WHERE credential_id = $1";
         on!(self, c => sqlx::query(used).bind(id).execute(c).await.map(drop))?;
         let sql = "DELETE FROM credential WHERE id = $1";

@@ -143,6 +143,7 @@ impl Tx {
 
     /// Remembers, or replaces what was remembered; the same again changes nothing.
     pub async fn put_managed(&mut self, managed: &Managed) -> Result<(), Error> {
+        self.touch().await?;
         let sql = "INSERT INTO managed (owner_kind, owner_namespace, owner_name, namespace_uid, object_uid, entity_id,
                 deletion, format, last_applied, credentials, drift, correction, settled, revoked_before,
                 revoked_before_seen, deleted_at)
@@ -171,6 +172,7 @@ impl Tx {
     }
 
     pub async fn delete_managed(&mut self, owner: &OwnerKey) -> Result<(), Error> {
+        self.touch().await?;
         let sql = "DELETE FROM managed WHERE owner_kind = $1 AND owner_namespace = $2 AND owner_name = $3";
         on!(self, c => sqlx::query(sql)
             .bind(owner.kind.as_str()).bind(&owner.namespace).bind(&owner.name).execute(c).await.map(drop))?;

@@ -34,6 +34,7 @@ fn sqlite() -> Vec<Migration> {
         10 "keys" "migrations/sqlite/0010_keys.sql",
         11 "audit" "migrations/sqlite/0011_audit.sql",
         12 "population" "migrations/common/0012_population.sql",
+        13 "activity" "migrations/sqlite/0013_activity.sql",
     ]
 }
 
@@ -51,6 +52,7 @@ fn postgres() -> Vec<Migration> {
         10 "keys" "migrations/postgres/0010_keys.sql",
         11 "audit" "migrations/postgres/0011_audit.sql",
         12 "population" "migrations/common/0012_population.sql",
+        13 "activity" "migrations/postgres/0013_activity.sql",
     ]
 }
 

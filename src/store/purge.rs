@@ -135,9 +135,9 @@ const LINES: &[Line] = &[
         target: PurgeTarget::ChangeLog,
         table: "change",
         key: "sequence",
-        // read by everybody, accounted for by whoever manages the entity, and nothing of it left to tell; the newest
-        // row stays, because the next number is counted from it
-        condition: "at < $1 AND sequence < (SELECT max(sequence) FROM change) AND NOT EXISTS (
+        // read by everybody, in the log of what happened, accounted for by whoever manages the entity, and nothing of
+        // it left to tell; the newest row stays, because the next number is counted from it
+        condition: "at < $1 AND derived = 1 AND sequence < (SELECT max(sequence) FROM change) AND NOT EXISTS (
             SELECT 1 FROM managed m
             WHERE m.owner_kind = change.entity_kind AND m.entity_id = change.entity_id AND m.deleted_at IS NULL
                 AND (m.settled < change.sequence OR EXISTS (
@@ -171,6 +171,13 @@ const LINES: &[Line] = &[
         table: "audit",
         key: "id",
         condition: "at < $1 AND kind NOT IN ('token_issued', 'token_refreshed', 'token_exchanged')",
+        bound: |keep, now| keep.audit.map(|kept| Bound::Before(before(now, kept))),
+    },
+    Line {
+        target: PurgeTarget::Audit,
+        table: "activity",
+        key: "id",
+        condition: "occurred_at < $1",
         bound: |keep, now| keep.audit.map(|kept| Bound::Before(before(now, kept))),
     },
 ];
@@ -210,6 +217,9 @@ impl Store {
 impl Tx {
     async fn delete_batch(&mut self, line: &Line, bound: Bound) -> Result<u64, Error> {
         let Line { table, key, condition, .. } = line;
+        if *table == "managed" {
+            self.touch().await?;
+        }
         let sql = AssertSqlSafe(format!(
             "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} WHERE {condition} LIMIT {BATCH})"
         ));

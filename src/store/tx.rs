@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use crate::domain::Actor;
+use crate::domain::activity::ActivityType;
 use crate::domain::audit::AuditKind;
 use crate::domain::observer::{DatabaseOperation, Observer};
 
@@ -21,6 +22,10 @@ pub struct Tx {
     pub(super) named: Option<Named>,
     /// What was written to the audit, to be counted once it is committed.
     pub(super) audited: Vec<AuditKind>,
+    /// What happened to live policies, to be counted then, too.
+    pub(super) active: Vec<ActivityType>,
+    /// Set once policy is written: changes of this transaction come after this.
+    pub(super) touched: Option<i64>,
     /// Grants that were ended, to be told then, too.
     pub(super) grants_ended: Vec<GrantsEnded>,
 }
@@ -91,11 +96,23 @@ impl<'r, R: sqlx::Row, T: sqlx::FromRow<'r, R>> sqlx::FromRow<'r, R> for Readabl
 
 impl Tx {
     pub(super) fn new(connection: Connection, observer: Arc<dyn Observer>) -> Self {
-        Self { connection, observer, named: None, audited: Vec::new(), grants_ended: Vec::new() }
+        Self {
+            connection,
+            observer,
+            named: None,
+            audited: Vec::new(),
+            active: Vec::new(),
+            touched: None,
+            grants_ended: Vec::new(),
+        }
     }
 
-    /// Makes everything that was written durable and wakes the change feed.
+    /// Records what follows from what was changed, makes everything that was written durable and wakes the change feed.
     pub async fn commit(mut self) -> Result<(), Error> {
+        if self.touched.is_some() {
+            // only a change of policy is as large
+            Box::pin(self.settle_own()).await?;
+        }
         let named = self.named.take();
         if named.is_some() {
             self.unname().await?;
@@ -111,6 +128,9 @@ impl Tx {
         committed?;
         for kind in self.audited {
             self.observer.audited(kind, 1);
+        }
+        for event in self.active {
+            self.observer.activity(event);
         }
         for ended in self.grants_ended {
             self.observer.grants_revoked(ended.cause, ended.grants);

@@ -31,6 +31,7 @@ const TABLES: &[(&str, &str)] = &[
 /// Tables that hold no policy, so that a new table must be put into one of the two lists.
 const OTHER_TABLES: &[(&str, &str)] = &[
     ("access_token", "what was issued"),
+    ("activity", "what happened"),
     ("account", "people; made on the command line or by the admin API"),
     ("audit", "what happened"),
     ("authorization_code", "what was issued"),
@@ -52,6 +53,7 @@ const OTHER_TABLES: &[(&str, &str)] = &[
     ("change", "the log of changes"),
     ("credential_use", "when a secret was last used"),
     ("installation", "whose database this is"),
+    ("launch", "what was live once"),
     ("leader_epoch", "fencing"),
     ("report", "the outbox"),
     ("signing_key", "keys, sealed; no resource describes them"),

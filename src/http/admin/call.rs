@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::Parts;
 use super::authenticate::Admin;
+use crate::activity;
 use crate::domain::Actor;
 use crate::http::extract::{media_type, read};
 use crate::http::observe::{Told, chain};
@@ -48,6 +49,7 @@ pub enum Refused {
     Answered(Box<Response>),
     Identity(identity::Error),
     Oauth(Box<oauth::Error>),
+    Activity(activity::Error),
 }
 
 impl Refused {
@@ -74,6 +76,12 @@ impl From<identity::Error> for Refused {
     }
 }
 
+impl From<activity::Error> for Refused {
+    fn from(error: activity::Error) -> Self {
+        Self::Activity(error)
+    }
+}
+
 impl From<oauth::Error> for Refused {
     fn from(error: oauth::Error) -> Self {
         Self::Oauth(Box::new(error))
@@ -86,6 +94,7 @@ impl Call {
         let what = match entity {
             Entity::Session => format!("session/{what}"),
             Entity::Dcr => format!("dcr/{what}"),
+            Entity::DriftEvent => format!("drift-event/{what}"),
             _ => format!("user/{what}"),
         };
         Self { metrics: Arc::clone(&parts.metrics.metrics), entity, operation, what }
@@ -145,6 +154,7 @@ impl Call {
             Err(Refused::Answered(answer)) => (*answer, Outcome::Invalid),
             Err(Refused::Identity(error)) => problem(error),
             Err(Refused::Oauth(error)) => (respond::oauth(*error), Outcome::Error),
+            Err(Refused::Activity(error)) => (fault(&error), Outcome::Error),
         };
         self.metrics.admin_operation(self.entity, self.operation, outcome);
         (response, outcome)
@@ -170,6 +180,15 @@ fn problem(error: identity::Error) -> (Response, Outcome) {
     }
 }
 
+fn fault(error: &activity::Error) -> Response {
+    if error.is_unavailable() {
+        return respond::unavailable("the database does not answer; try again");
+    }
+    let mut response = respond::fault();
+    response.extensions_mut().insert(Told::Failed(chain(error)));
+    response
+}
+
 fn bad(text: &str) -> Response {
     respond::error(StatusCode::BAD_REQUEST, "invalid_request", text)
 }
@@ -190,9 +209,16 @@ pub async fn body<T: DeserializeOwned>(request: Request) -> Result<T, Refused> {
 
 /// The parameters of a query. One that is not in `known`, or there twice, is refused by name.
 pub fn query(text: Option<&str>, known: &[&str]) -> Result<Vec<(String, String)>, Refused> {
+    query_with(text, known, &[])
+}
+
+/// The same, where those in `several` may be there more than once.
+pub fn query_with(text: Option<&str>, known: &[&str], several: &[&str]) -> Result<Vec<(String, String)>, Refused> {
     let mut found: Vec<(String, String)> = Vec::new();
     for (name, value) in url::form_urlencoded::parse(text.unwrap_or_default().as_bytes()) {
-        if !known.contains(&&*name) || found.iter().any(|(other, _)| *other == name) {
+        let again = found.iter().any(|(other, _)| *other == name);
+        let fits = several.contains(&&*name) || (known.contains(&&*name) && !again);
+        if !fits {
             let plain: String = name.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
             return Err(Refused::bad(&format!("unknown parameter {plain}")));
         }

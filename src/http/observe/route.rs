@@ -35,6 +35,8 @@ pub fn of(matched: &str, base: &str) -> Route {
         "/admin/consents" | "/admin/consents/{id}" => Route::AdminConsents,
         "/admin/clients/{id}" => Route::AdminClient,
         "/admin/resource-servers/{id}" => Route::AdminResourceServer,
+        "/admin/resource-servers/{id}/drift-events" => Route::AdminDriftEvents,
+        "/admin/resource-servers/{id}/drift-events/{event_id}/dismiss" => Route::AdminDriftDismiss,
         "/admin/users" => Route::AdminUsers,
         "/admin/sessions" | "/admin/sessions/{id}" => Route::AdminSessions,
         user if user.starts_with("/admin/users/{id}") => Route::AdminUser,
@@ -77,6 +79,8 @@ pub const fn endpoint(route: Route) -> Option<Endpoint> {
         Route::AdminResources
         | Route::AdminClient
         | Route::AdminResourceServer
+        | Route::AdminDriftEvents
+        | Route::AdminDriftDismiss
         | Route::AdminUsers
         | Route::AdminUser
         | Route::AdminSessions

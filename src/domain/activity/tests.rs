@@ -1,0 +1,1 @@
+//! The derivation, on change rows as the triggers write them.
