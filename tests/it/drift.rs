@@ -1,5 +1,7 @@
 //! Every column that holds policy, changed behind Holdfast's back: found once, put right once; and no edit of a spec is.
 
+mod api;
+
 use std::collections::BTreeMap;
 
 use holdfast::domain::credential::Rotation;
