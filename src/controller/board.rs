@@ -18,36 +18,40 @@ struct Entry {
     overdue: bool,
 }
 
+/// How many objects there are of each sort.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    /// By kind: how many there are, and how many of them are Ready.
+    pub managed: HashMap<Kind, (i64, i64)>,
+    /// With drift that stands, by kind, its class and the mode.
+    pub drifted: HashMap<(Kind, Class, DriftMode), i64>,
+    /// With a replaced secret in use that is about to end.
+    pub overdue: i64,
+}
+
 impl Board {
     pub(super) fn put(&self, status: ObjectStatus, mode: Option<DriftMode>, overdue: bool) {
         self.entries().insert(status.owner.clone(), Entry { status, mode, overdue });
-    }
-
-    /// How many objects have a replaced secret in use that is about to end.
-    pub(super) fn overdue(&self) -> i64 {
-        i64::try_from(self.entries().values().filter(|entry| entry.overdue).count()).unwrap_or(i64::MAX)
     }
 
     pub(super) fn remove(&self, key: &OwnerKey) {
         self.entries().remove(key);
     }
 
-    /// How many objects of a kind there are, and how many are Ready.
-    pub(super) fn count(&self, kind: Kind) -> (i64, i64) {
-        let entries = self.entries();
-        let of_kind = entries.values().filter(|entry| entry.status.owner.kind == kind);
-        of_kind.fold((0, 0), |(total, ready), entry| (total + 1, ready + i64::from(entry.status.ready)))
-    }
-
-    /// How many objects of a kind have drift of this class that stands under this mode.
-    pub(super) fn drifted(&self, kind: Kind, class: Class, mode: DriftMode) -> i64 {
-        let entries = self.entries();
-        let stands = |entry: &&Entry| {
-            entry.status.owner.kind == kind
-                && entry.mode == Some(mode)
-                && entry.status.drift.as_ref().is_some_and(|drift| drift.class() == class)
-        };
-        i64::try_from(entries.values().filter(stands).count()).unwrap_or(i64::MAX)
+    /// Counts all objects, in one look.
+    pub(super) fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        for entry in self.entries().values() {
+            let kind = entry.status.owner.kind;
+            let (total, ready) = tally.managed.entry(kind).or_default();
+            *total += 1;
+            *ready += i64::from(entry.status.ready);
+            tally.overdue += i64::from(entry.overdue);
+            if let (Some(mode), Some(drift)) = (entry.mode, &entry.status.drift) {
+                *tally.drifted.entry((kind, drift.class(), mode)).or_default() += 1;
+            }
+        }
+        tally
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<OwnerKey, Entry>> {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -17,10 +18,16 @@ use super::reconcile::Ended;
 
 /// The outbox is looked at when something was put in, and this often as a net.
 const NET: Duration = Duration::from_secs(2);
+/// How often the objects are counted, at most.
+const COUNT: Duration = Duration::from_secs(1);
 const BATCH: i64 = 64;
 /// Events for one object within the window; what is beyond becomes one summary.
 const BURST: usize = 25;
 const WINDOW: Duration = Duration::from_secs(300);
+/// How often objects that had no Event for a window are forgotten.
+const TIDY: Duration = Duration::from_secs(10);
+/// Events that are published at the same time.
+const AT_ONCE: usize = 8;
 
 /// One line and one count for a walk that ended.
 pub(super) fn reconciled(context: &Context, key: &OwnerKey, ended: Result<Ended, &Error>, took: Duration) {
@@ -47,13 +54,18 @@ pub(super) fn reconciled(context: &Context, key: &OwnerKey, ended: Result<Ended,
 /// Empties the outbox as it fills, until the term ends.
 pub(super) async fn tell(context: Arc<Context>, stop: CancellationToken) {
     let mut limit = Limit::default();
+    let mut counted: Option<Instant> = None;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = context.told.notified() => {}
             () = tokio::time::sleep(NET) => {}
         }
-        populations(&context);
+        // nobody scrapes more often, and with many objects a count is no trifle
+        if counted.is_none_or(|last| last.elapsed() >= COUNT) {
+            populations(&context);
+            counted = Some(Instant::now());
+        }
         match empty(&context, &mut limit).await {
             Err(error) if error.is_fenced() => context.fenced.cancel(),
             Err(error) => {
@@ -71,47 +83,59 @@ async fn empty(context: &Context, limit: &mut Limit) -> Result<(), Error> {
         if reports.is_empty() {
             return Ok(());
         }
-        let mut told = Vec::with_capacity(reports.len());
-        let mut failed = None;
-        for report in reports {
-            match one(context, &report, limit).await {
-                Ok(()) => told.push(report.id),
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
-            }
-        }
-        context.provisioner.reported(&told).await?;
-        if let Some(error) = failed {
+        let told = publish(context, reports, limit).await;
+        context.provisioner.reported(&told.ids).await?;
+        if let Some(error) = told.failed {
             return Err(error);
         }
     }
 }
 
-async fn one(context: &Context, report: &Report, limit: &mut Limit) -> Result<(), Error> {
+/// What was told of a batch, up to the first that could not be.
+#[derive(Default)]
+struct Told {
+    ids: Vec<i64>,
+    failed: Option<Error>,
+}
+
+/// Publishes several at a time: a batch of thousands must not keep the news of one drift waiting. What is told after
+/// one that failed is told again, under the same name.
+async fn publish(context: &Context, reports: Vec<Report>, limit: &mut Limit) -> Told {
+    let admitted: Vec<_> = reports.iter().map(|report| (report.id, admit(report, limit))).collect();
+    let mut publishing =
+        stream::iter(admitted).map(|(id, report)| async move { (id, one(context, report).await) }).buffered(AT_ONCE);
+    let mut told = Told::default();
+    while let Some((id, published)) = publishing.next().await {
+        match published {
+            Ok(()) => told.ids.push(id),
+            Err(error) => {
+                told.failed = Some(error);
+                break;
+            }
+        }
+    }
+    told
+}
+
+/// The report, a summary in its place, or nothing.
+fn admit(report: &Report, limit: &mut Limit) -> Option<Report> {
     log(report);
-    let summary;
-    let report = match limit.admits(&report.object_uid, Instant::now()) {
-        Admitted::Yes => report,
+    match limit.admits(&report.object_uid, Instant::now()) {
+        Admitted::Yes => Some(report.clone()),
         Admitted::AsSummary => {
             let note =
                 format!("more than {BURST} Events in {} minutes; the log has all of them", WINDOW.as_secs() / 60);
-            summary = Report { reason: Reason::EventsSummarized, field_path: String::new(), note, ..report.clone() };
-            &summary
+            Some(Report { reason: Reason::EventsSummarized, field_path: String::new(), note, ..report.clone() })
         }
-        Admitted::No => return Ok(()),
-    };
-    match event::publish(&context.client, report, &context.settings.identity).await {
-        Ok(published) => {
-            context.metrics.kubernetes_event(published);
-            Ok(())
-        }
-        Err(error) => {
-            context.metrics.kubernetes_event(false);
-            Err(error)
-        }
+        Admitted::No => None,
     }
+}
+
+async fn one(context: &Context, report: Option<Report>) -> Result<(), Error> {
+    let Some(report) = report else { return Ok(()) };
+    let published = event::publish(&context.client, &report, &context.settings.identity).await;
+    context.metrics.kubernetes_event(matches!(published, Ok(true)));
+    published.map(drop)
 }
 
 fn log(report: &Report) {
@@ -130,13 +154,15 @@ fn log(report: &Report) {
 }
 
 fn populations(context: &Context) {
-    context.metrics.secret_rotation_overdue(context.board.overdue());
+    let tally = context.board.tally();
+    context.metrics.secret_rotation_overdue(tally.overdue);
     for kind in Kind::ALL {
-        let (total, ready) = context.board.count(kind);
+        let (total, ready) = tally.managed.get(&kind).copied().unwrap_or_default();
         context.metrics.managed(kind, total, ready);
         for class in [Class::Security, Class::Behavior, Class::Cosmetic] {
             for mode in [DriftMode::Enforce, DriftMode::Warn, DriftMode::Ignore] {
-                context.metrics.drift_active(kind, class, mode, context.board.drifted(kind, class, mode));
+                let drifted = tally.drifted.get(&(kind, class, mode)).copied().unwrap_or_default();
+                context.metrics.drift_active(kind, class, mode, drifted);
             }
         }
     }
@@ -144,7 +170,11 @@ fn populations(context: &Context) {
 
 /// How many Events each object had lately.
 #[derive(Default)]
-struct Limit(HashMap<String, VecDeque<Instant>>);
+struct Limit {
+    told: HashMap<String, VecDeque<Instant>>,
+    /// When those were forgotten that had none for a while.
+    tidied: Option<Instant>,
+}
 
 #[derive(Debug, PartialEq, Eq)]
 enum Admitted {
@@ -156,8 +186,11 @@ enum Admitted {
 
 impl Limit {
     fn admits(&mut self, object_uid: &str, now: Instant) -> Admitted {
-        self.0.retain(|_, times| times.back().is_some_and(|last| now.duration_since(*last) < WINDOW));
-        let times = self.0.entry(object_uid.to_owned()).or_default();
+        if self.tidied.is_none_or(|last| now.duration_since(last) >= TIDY) {
+            self.told.retain(|_, times| times.back().is_some_and(|last| now.duration_since(*last) < WINDOW));
+            self.tidied = Some(now);
+        }
+        let times = self.told.entry(object_uid.to_owned()).or_default();
         while times.front().is_some_and(|first| now.duration_since(*first) >= WINDOW) {
             times.pop_front();
         }

@@ -46,7 +46,7 @@ pub enum SecretSource {
 }
 
 /// What happens to drift.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DriftMode {
     /// Report and correct.
     Enforce,

@@ -1,23 +1,24 @@
 //! The policy in memory: what requests are decided by, never from SQL.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use rpds::HashTrieMapSync as Map;
 use url::Url;
 
 use crate::domain::owner::{Kind, OwnerKey};
 use crate::domain::policy::{ClientEntry, Entity, Policy, ResourceServerEntry};
 use crate::domain::spec::Spec;
 
-/// All policy as it was at one moment.
+/// All policy as it was at one moment. What follows on a change shares all that the change left alone, so that one of
+/// ten thousand clients costs no more than one of ten.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
-    clients: HashMap<String, Arc<ClientEntry>>,
-    resource_servers: HashMap<String, Arc<ResourceServerEntry>>,
+    clients: Map<String, Arc<ClientEntry>>,
+    resource_servers: Map<String, Arc<ResourceServerEntry>>,
     /// Registered and canonical form of the resource URI → id.
-    by_uri: HashMap<String, String>,
-    providers: HashMap<String, Arc<Entity>>,
-    by_owner: HashMap<OwnerKey, String>,
+    by_uri: Map<String, String>,
+    providers: Map<String, Arc<Entity>>,
+    by_owner: Map<OwnerKey, String>,
 }
 
 impl Policy for Snapshot {
@@ -64,9 +65,9 @@ impl Snapshot {
     /// How many entities of a kind there are.
     pub fn count(&self, kind: Kind) -> usize {
         match kind {
-            Kind::ResourceServer => self.resource_servers.len(),
-            Kind::OAuthClient => self.clients.len(),
-            Kind::Provider => self.providers.len(),
+            Kind::ResourceServer => self.resource_servers.size(),
+            Kind::OAuthClient => self.clients.size(),
+            Kind::Provider => self.providers.size(),
         }
     }
 
@@ -92,15 +93,20 @@ impl Snapshot {
         if let Some(owner) = self.state(kind, id).and_then(|(_, owner)| owner.cloned())
             && self.entity_of(&owner) == Some(id)
         {
-            self.by_owner.remove(&owner);
+            self.by_owner.remove_mut(&owner);
         }
         match kind {
             Kind::ResourceServer => {
-                self.resource_servers.remove(id);
-                self.by_uri.retain(|_, known| known != id);
+                let known = self.resource_servers.get(id).map(|entry| entry.resource_server.resource_uri.clone());
+                for uri in known.into_iter().flat_map(forms) {
+                    if self.by_uri.get(&uri).is_some_and(|holder| holder == id) {
+                        self.by_uri.remove_mut(&uri);
+                    }
+                }
+                self.resource_servers.remove_mut(id);
             }
-            Kind::OAuthClient => drop(self.clients.remove(id)),
-            Kind::Provider => drop(self.providers.remove(id)),
+            Kind::OAuthClient => drop(self.clients.remove_mut(id)),
+            Kind::Provider => drop(self.providers.remove_mut(id)),
         }
         if let Some(entity) = entity {
             self.insert(entity);
@@ -109,27 +115,32 @@ impl Snapshot {
 
     pub(super) fn insert(&mut self, entity: Entity) {
         if let Some(owner) = &entity.owner {
-            self.by_owner.insert(owner.clone(), entity.id.clone());
+            self.by_owner.insert_mut(owner.clone(), entity.id.clone());
         }
         let Entity { id, spec, revision, credentials, owner } = entity;
         match spec {
             Spec::ResourceServer(resource_server) => {
-                for uri in [canonical(&resource_server.resource_uri), resource_server.resource_uri.clone()] {
-                    self.by_uri.insert(uri, id.clone());
+                for uri in forms(resource_server.resource_uri.clone()) {
+                    self.by_uri.insert_mut(uri, id.clone());
                 }
                 let entry = ResourceServerEntry { id: id.clone(), resource_server, credentials, revision, owner };
-                self.resource_servers.insert(id, Arc::new(entry));
+                self.resource_servers.insert_mut(id, Arc::new(entry));
             }
             Spec::Client(client) => {
                 let entry = ClientEntry { id: id.clone(), client, credentials, revision, owner };
-                self.clients.insert(id, Arc::new(entry));
+                self.clients.insert_mut(id, Arc::new(entry));
             }
             spec @ Spec::Provider(_) => {
                 let entity = Entity { id: id.clone(), spec, revision, credentials, owner };
-                self.providers.insert(id, Arc::new(entity));
+                self.providers.insert_mut(id, Arc::new(entity));
             }
         }
     }
+}
+
+/// The forms by which a resource URI is found.
+fn forms(uri: String) -> [String; 2] {
+    [canonical(&uri), uri]
 }
 
 /// RFC 3986 §6.2.3: `https://H` and `https://h:443/` are `https://h/`.
