@@ -9,6 +9,7 @@ mod key;
 mod lint;
 mod migrate;
 mod output;
+mod plan;
 mod purge;
 mod serve;
 mod session;
@@ -57,6 +58,11 @@ enum Command {
     Crds(crds::Arguments),
     /// Say what is wrong with policy files, without a cluster or a server; exit code 1 if anything is
     Lint(lint::Arguments),
+    /// Ask a running server what policy files would do, were they applied now
+    ///
+    /// Exit codes: 0 no change, 2 changes, 1 anything else: a document that is refused or invalid, wrong usage, no
+    /// answer.
+    Plan(plan::Arguments),
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),
@@ -120,8 +126,14 @@ impl From<app::Error> for Failure {
 
 /// Parses the arguments of the process and does what they ask.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     let format = if cli.json { Format::Json } else { cli.output.unwrap_or_else(Format::fitting) };
+    if let Command::Plan(arguments) = &cli.command {
+        return plan::run(arguments, format);
+    }
     match answer(cli.config.as_deref(), cli.command) {
         Ok((table, code)) => {
             print!("{}", table.render(format));
@@ -131,6 +143,17 @@ pub fn run() -> ExitCode {
             eprintln!("holdfast: {}", failure.line);
             ExitCode::from(failure.code)
         }
+    }
+}
+
+/// Prints help or what is wrong with the arguments. 2 says that a plan has changes, so there it is 1.
+fn refuse(error: &clap::Error) -> ExitCode {
+    // a closed standard error can be told nothing
+    let _ = error.print();
+    match error.exit_code() {
+        0 => ExitCode::SUCCESS,
+        _ if plan::is_asked(std::env::args().skip(1)) => ExitCode::from(1),
+        code => ExitCode::from(u8::try_from(code).unwrap_or(2)),
     }
 }
 
@@ -145,6 +168,8 @@ fn answer(config: Option<&Path>, command: Command) -> Result<(Table, u8), Failur
         Command::Migrate => migrate::run(&settings(environment)?)?,
         Command::Purge(arguments) => purge::run(&settings(environment)?, &arguments)?,
         Command::Lint(arguments) => return lint::run(&settings(environment)?, &arguments),
+        // it has exit codes of its own
+        Command::Plan(_) => Table::default(),
         Command::Config(Config::Check) => config_check::run(&settings(environment)?),
         Command::Admin(command) => admin(&settings(environment)?, command)?,
     };

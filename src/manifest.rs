@@ -14,6 +14,7 @@ pub mod reference;
 pub mod resource_server;
 pub mod selector;
 mod strangers;
+mod together;
 pub mod unresolved;
 pub mod yaml;
 
@@ -28,6 +29,7 @@ pub use object::Object;
 pub use policy::{Policy, Trusted};
 pub use reference::{Needs, ObjectKey, References, Resolved, SecretKey, permits};
 pub use strangers::{Stranger, keep_strangers, strangers};
+pub use together::{Known, Together};
 pub use unresolved::{Unresolved, unresolved};
 
 /// Why an object cannot be applied; the last good revision stays in force.

@@ -5,8 +5,10 @@
 
 mod apply;
 mod edit;
+mod impact;
 mod memory;
 mod note;
+mod plan;
 mod remove;
 mod secret;
 mod situation;
@@ -28,7 +30,9 @@ use crate::domain::{
 use crate::store::{self, Store, Tx};
 
 pub use edit::{Edited, Listed};
+pub use impact::{ClientTouch, DefaultRole, ToolChange, ToolTouches, Touches};
 pub use note::field_path;
+pub use plan::{Action, Draft, DryRun, Planned, PlannedChange, PlannedDrift, PlannedSecret};
 pub use remove::Removed;
 pub use secret::{Held, SecretStep};
 

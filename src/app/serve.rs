@@ -90,6 +90,7 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
     let admin = admin::Parts {
         server: server.clone(),
         provisioner,
+        policy: Arc::new(door::policy(&settings, door.namespace())),
         identity: identity.clone(),
         activity: activity.clone(),
         board: door.board(),

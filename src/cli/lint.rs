@@ -34,7 +34,8 @@ pub fn run(settings: &Settings, arguments: &Arguments) -> Result<(Table, u8), Fa
     Ok((Table::list(vec!["file", "line", "object", "field", "message"], rows), code))
 }
 
-fn files(path: &Path) -> Result<Files, Failure> {
+/// What a `-f` names, by path.
+pub(super) fn files(path: &Path) -> Result<Files, Failure> {
     let failed = |source| Failure::new(2, &ReadError::Io { path: path.to_owned(), source });
     if path.as_os_str() == "-" {
         let mut text = String::new();

@@ -8,6 +8,7 @@ mod denied;
 mod drift;
 mod keys;
 mod patch;
+mod plan;
 mod resources;
 mod sessions;
 mod users;
@@ -29,6 +30,7 @@ use crate::activity::Activity;
 use crate::domain::outcome::StatusBoard;
 use crate::domain::owner::Kind;
 use crate::identity::Identity;
+use crate::manifest::Policy;
 use crate::metrics::Metrics;
 use crate::oauth::{AuthorizationServer, Error};
 use crate::provision::Provisioner;
@@ -38,6 +40,8 @@ use crate::provision::Provisioner;
 pub struct Parts {
     pub server: AuthorizationServer,
     pub provisioner: Provisioner,
+    /// What configuration says about which objects may say what.
+    pub policy: Arc<Policy>,
     pub identity: Identity,
     pub activity: Activity,
     /// Where the last word on each object is looked up.
@@ -85,6 +89,7 @@ pub fn router(parts: Parts) -> Result<Router, Error> {
     let others = health::router(parts.health.clone(), true).merge(parts.metrics.routes());
     let router = Router::new()
         .route("/admin/resources", get(resources::list))
+        .route("/admin/plan", post(plan::post))
         .route("/admin/consents", get(consents::list))
         .route("/admin/consents/{id}", delete(consents::delete))
         .route("/admin/dcr", get(dcr::get).put(dcr::put))

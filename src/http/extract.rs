@@ -62,11 +62,16 @@ pub(super) fn source(extensions: &Extensions) -> IpAddr {
 
 /// Reads a body to its end, or to the limit.
 pub(super) async fn read(body: Body) -> Result<Bytes, Response> {
-    match tokio::time::timeout(PATIENCE, to_bytes(body, MAX_BODY)).await {
+    read_at_most(body, MAX_BODY).await
+}
+
+/// The same with a limit of its own, in bytes.
+pub(super) async fn read_at_most(body: Body, limit: usize) -> Result<Bytes, Response> {
+    match tokio::time::timeout(PATIENCE, to_bytes(body, limit)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(_)) => {
-            let text = "the body is larger than 64 KiB, or was cut off";
-            Err(respond::error(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", text))
+            let text = format!("the body is larger than {} KiB, or was cut off", limit / 1024);
+            Err(respond::error(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", &text))
         }
         Err(_) => {
             let text = "the body did not arrive in time";

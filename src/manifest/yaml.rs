@@ -66,6 +66,11 @@ pub fn read(text: &str) -> Vec<Result<Document, Error>> {
 
 /// The same, each with its first line in the file, from 1.
 pub fn lines(text: &str) -> Vec<(usize, Result<Document, Error>)> {
+    lines_in(text, DEFAULT_NAMESPACE)
+}
+
+/// The same for documents whose namespace, where they name none, is `namespace`.
+pub fn lines_in(text: &str, namespace: &str) -> Vec<(usize, Result<Document, Error>)> {
     let documents = split::documents(text);
     if documents.len() > MAX_DOCUMENTS {
         let error = FieldError::new("", format!("more than {MAX_DOCUMENTS} documents in one file"));
@@ -75,7 +80,8 @@ pub fn lines(text: &str) -> Vec<(usize, Result<Document, Error>)> {
         .into_iter()
         .filter_map(|(line, text)| match parse(text) {
             Ok(Value::Null) => None,
-            Ok(value) => {
+            Ok(mut value) => {
+                put_into(&mut value, namespace);
                 let told = document(&value).map_err(|errors| {
                     let (key, foreign) = (owner_key(&value), is_foreign(&value));
                     Error { line, key, foreign, errors }
@@ -85,6 +91,23 @@ pub fn lines(text: &str) -> Vec<(usize, Result<Document, Error>)> {
             Err(error) => Some((line, Err(Error { line, key: None, foreign: false, errors: vec![error] }))),
         })
         .collect()
+}
+
+/// Whether an API server would take it for the name of a namespace.
+pub fn is_namespace(text: &str) -> bool {
+    names::is_label(text)
+}
+
+/// What `kubectl -n` does with an object that names no namespace and could have one.
+fn put_into(value: &mut Value, namespace: &str) {
+    if namespace == DEFAULT_NAMESPACE || value.get("kind").and_then(Value::as_str) == Some("Namespace") {
+        return;
+    }
+    if let Some(Value::Object(metadata)) = value.get_mut("metadata")
+        && metadata.get("namespace").is_none_or(Value::is_null)
+    {
+        metadata.insert("namespace".to_owned(), namespace.into());
+    }
 }
 
 fn parse(text: &str) -> Result<Value, FieldError> {

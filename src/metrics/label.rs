@@ -97,6 +97,7 @@ label! {
     /// What the admin API did with it.
     Operation {
         List = "list", Get = "get", Create = "create", Update = "update", Delete = "delete", Rotate = "rotate",
+        Plan = "plan",
     }
 }
 label! {
@@ -170,6 +171,7 @@ label! {
         AdminDcr = "/admin/dcr",
         AdminDcrInvitations = "/admin/dcr/invitations",
         AdminResources = "/admin/resources",
+        AdminPlan = "/admin/plan",
         AdminClient = "/admin/clients/{id}",
         AdminResourceServer = "/admin/resource-servers/{id}",
         AdminDriftEvents = "/admin/resource-servers/{id}/drift-events",

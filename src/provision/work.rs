@@ -27,6 +27,11 @@ impl Work {
     pub fn is_empty(&self) -> bool {
         self.plan.is_empty() && self.moves.is_empty() && !self.remember
     }
+
+    /// Nothing but words: what is in force and what is remembered of it stay as they are.
+    pub fn is_only_told(&self) -> bool {
+        self.plan.write.is_none() && !self.plan.record && self.moves.is_empty() && !self.remember
+    }
 }
 
 /// What follows from the situation: pure.

@@ -130,6 +130,12 @@ impl Tx {
         Ok(found.and_then(|name| format!("{kind}/{name}").parse().ok()))
     }
 
+    /// The uid of a namespace as the owners in it remember it.
+    pub async fn namespace_uid(&mut self, namespace: &str) -> Result<Option<String>, Error> {
+        let sql = "SELECT namespace_uid FROM managed WHERE owner_namespace = $1 AND deleted_at IS NULL LIMIT 1";
+        Ok(on!(self, c => sqlx::query_scalar::<_, String>(sql).bind(namespace).fetch_optional(c).await)?)
+    }
+
     /// All owners, also those that are gone; what cannot be read is logged and left out.
     pub async fn all_managed(&mut self) -> Result<Vec<Managed>, Error> {
         let sql = select!("ORDER BY owner_kind, owner_namespace, owner_name");

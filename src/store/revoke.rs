@@ -15,7 +15,7 @@ use super::Error;
 use super::tx::{Tx, on};
 
 /// No token lives longer, so what was issued earlier needs no revocation.
-const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(24);
 /// So many ids in one statement.
 const CHUNK: usize = 256;
 

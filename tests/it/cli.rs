@@ -4,6 +4,7 @@ mod database;
 mod invitations;
 mod lint;
 mod people;
+mod plan;
 mod usage;
 
 use std::path::Path;

@@ -143,6 +143,8 @@ macro_rules! on_both {
     )*};
 }
 
+mod plan;
+
 on_both! {
     /// K1, OV-2
     async fn a_second_apply_writes_nothing(house: House) {

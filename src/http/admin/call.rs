@@ -10,6 +10,8 @@ use serde::de::DeserializeOwned;
 
 use super::Parts;
 use super::authenticate::Admin;
+
+use super::patch;
 use crate::activity;
 use crate::domain::Actor;
 use crate::http::extract::{media_type, read};
@@ -19,6 +21,7 @@ use crate::identity;
 use crate::metrics::{Entity, Metrics, Operation, Outcome};
 use crate::oauth;
 use crate::oauth::Role;
+use crate::provision;
 
 /// What is asked of what.
 pub struct Call {
@@ -50,6 +53,7 @@ pub enum Refused {
     Identity(identity::Error),
     Oauth(Box<oauth::Error>),
     Activity(activity::Error),
+    Provision(Box<provision::Error>),
 }
 
 impl Refused {
@@ -88,6 +92,12 @@ impl From<oauth::Error> for Refused {
     }
 }
 
+impl From<provision::Error> for Refused {
+    fn from(error: provision::Error) -> Self {
+        Self::Provision(Box::new(error))
+    }
+}
+
 impl Call {
     pub fn new(parts: &Parts, entity: Entity, operation: Operation, what: &str) -> Self {
         let what: String = what.chars().filter(char::is_ascii_graphic).take(64).collect();
@@ -95,6 +105,7 @@ impl Call {
             Entity::Session => format!("session/{what}"),
             Entity::Dcr => format!("dcr/{what}"),
             Entity::DriftEvent => format!("drift-event/{what}"),
+            Entity::Resource => format!("resource/{what}"),
             _ => format!("user/{what}"),
         };
         Self { metrics: Arc::clone(&parts.metrics.metrics), entity, operation, what }
@@ -155,6 +166,7 @@ impl Call {
             Err(Refused::Identity(error)) => problem(error),
             Err(Refused::Oauth(error)) => (respond::oauth(*error), Outcome::Error),
             Err(Refused::Activity(error)) => (fault(&error), Outcome::Error),
+            Err(Refused::Provision(error)) => (patch::failure(*error), Outcome::Error),
         };
         self.metrics.admin_operation(self.entity, self.operation, outcome);
         (response, outcome)

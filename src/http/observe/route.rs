@@ -32,6 +32,7 @@ pub fn of(matched: &str, base: &str) -> Route {
         "/admin/dcr" => Route::AdminDcr,
         "/admin/dcr/invitations" | "/admin/dcr/invitations/{id}" => Route::AdminDcrInvitations,
         "/admin/resources" => Route::AdminResources,
+        "/admin/plan" => Route::AdminPlan,
         "/admin/consents" | "/admin/consents/{id}" => Route::AdminConsents,
         "/admin/clients/{id}" => Route::AdminClient,
         "/admin/resource-servers/{id}" => Route::AdminResourceServer,
@@ -77,6 +78,7 @@ pub const fn endpoint(route: Route) -> Option<Endpoint> {
         Route::Login => Endpoint::Login,
         Route::Register | Route::Registration => Endpoint::Register,
         Route::AdminResources
+        | Route::AdminPlan
         | Route::AdminClient
         | Route::AdminResourceServer
         | Route::AdminDriftEvents

@@ -207,6 +207,7 @@ impl Setup {
         let parts = admin::Parts {
             server: server.clone(),
             provisioner,
+            policy: Arc::default(),
             identity: identity.clone(),
             activity,
             board: Arc::new(Empty),

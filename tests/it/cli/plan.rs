@@ -1,0 +1,185 @@
+//! `holdfast plan`: a server that runs is asked, and a pipeline is told by the exit code.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::{run, told};
+use crate::support::server::{Home, Server};
+
+const POLICY: &str = "\
+apiVersion: holdfast.dev/v1alpha1
+kind: ResourceServer
+metadata: {name: billing-mcp}
+spec:
+  resourceURI: https://billing.example.com/mcp
+  lifecycle: Live
+  scopes: [{name: invoices.read}, {name: invoices.write}]
+  tools: [{name: pay, access: Scoped, scopes: [invoices.write]}]
+---
+apiVersion: holdfast.dev/v1alpha1
+kind: OAuthClient
+metadata: {name: reporter}
+spec:
+  clientID: reporter
+  grantTypes: [client_credentials]
+  authentication: {method: ClientSecretBasic, secret: {name: reporter-oauth}}
+  resources:
+  - {name: billing, resourceServerRef: {name: billing-mcp}, scopes: [invoices.read, invoices.write]}
+";
+
+struct House {
+    home: Home,
+    server: Server,
+    key: String,
+}
+
+impl House {
+    async fn new() -> Self {
+        let home = Home::with_policy(&[("policy.yaml", POLICY)]);
+        let server = home.start().await;
+        let ready = |line: &Value| line["kind"] == "OAuthClient" && line["ready"] == true;
+        server.event("reconciled", ready).await;
+        let key = home.api_key("ci", "viewer");
+        Self { home, server, key }
+    }
+
+    /// Exit code, standard output, standard error.
+    fn plan(&self, text: &str, arguments: &[&str]) -> (i32, String, String) {
+        let mut command = self.home.command(&[&["plan", "-f", "-"], arguments].concat());
+        command.env("HOLDFAST_SERVER_URL", self.server.admin("")).env("HOLDFAST_API_KEY", &self.key);
+        // neither key nor documents go to a proxy
+        command.env("HTTP_PROXY", "http://127.0.0.1:9").env("http_proxy", "http://127.0.0.1:9");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        told(&child.wait_with_output().unwrap())
+    }
+
+    fn json(&self, text: &str, arguments: &[&str]) -> (i32, Value) {
+        let (code, out, err) = self.plan(text, &[arguments, &["--json"]].concat());
+        (code, serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}")))
+    }
+}
+
+/// K7: no change is 0, a change is 2, a fault is 1
+#[tokio::test]
+async fn the_exit_code_says_whether_anything_would_change() {
+    let house = House::new().await;
+    let (code, out, err) = house.plan(POLICY, &[]);
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "plan: 2 unchanged\n", ""));
+
+    let secret = house.home.secret("reporter-oauth", "client_secret");
+    house.server.access_token("reporter", &secret).await;
+    let edited = POLICY
+        .replace(", {name: invoices.write}", "")
+        .replace("  tools: [{name: pay, access: Scoped, scopes: [invoices.write]}]\n", "");
+    let edited = edited.replace("scopes: [invoices.read, invoices.write]}", "scopes: [invoices.read]}");
+    let (code, out, _) = house.plan(&edited, &[]);
+    let expected = "\
+~ update ResourceServer/default/billing-mcp  (-:1)
+    spec.scopes[invoices.write]: {\"description\":\"\",\"name\":\"invoices.write\",\"risk\":\"Low\",\"upstream\":\"\"} → none [security]
+    spec.tools[pay]: {\"access\":\"Scoped\",\"match\":\"Any\",\"name\":\"pay\",\"scopes\":[\"invoices.write\"]} → none [security]
+    tools that become denied: pay
+    client reporter loses scopes invoices.write
+    touches 1 live tokens
+~ update OAuthClient/default/reporter  (-:8)
+    spec.resources[billing]: {\"name\":\"billing\",\"resourceServerID\":\"ResourceServer/default/billing-mcp\",\"scopes\":[\"invoices.read\",\"invoices.write\"]} → {\"name\":\"billing\",\"resourceServerID\":\"ResourceServer/default/billing-mcp\",\"scopes\":[\"invoices.read\"]} [security]
+    client reporter loses scopes invoices.write
+    touches 1 live tokens
+plan: 2 update
+";
+    assert_eq!((code, out.as_str()), (2, expected));
+    assert_eq!(house.plan(POLICY, &[]).0, 0, "nothing was written");
+
+    let illegal = POLICY.replace("scopes: [invoices.write]}]", "scopes: [nowhere]}]");
+    let (code, answer) = house.json(&illegal, &[]);
+    let fault = &answer["objects"][0];
+    assert_eq!(
+        (code, &fault["action"], &fault["line"], &fault["file"]),
+        (1, &json!("invalid"), &json!(1), &json!("-"))
+    );
+    assert!(fault["fields"][0]["field"].as_str().unwrap().starts_with("spec.tools"), "{fault}");
+    let moved = POLICY.replace("https://billing.example.com/mcp", "https://other.example.com/mcp");
+    let (code, answer) = house.json(&moved, &[]);
+    assert_eq!((code, &answer["objects"][0]["fields"][0]["field"]), (1, &json!("spec.resourceURI")));
+}
+
+/// K7: documents refer to each other before either is there, and what nobody here knows is called unknown
+#[tokio::test]
+async fn documents_are_planned_together() {
+    let house = House::new().await;
+    let text = "\
+apiVersion: holdfast.dev/v1alpha1
+kind: OAuthClient
+metadata: {name: new}
+spec:
+  grantTypes: [client_credentials]
+  authentication: {method: ClientSecretBasic, secret: {source: Referenced, name: mine}}
+  resources:
+  - {name: ledger, resourceServerRef: {name: ledger, namespace: books}, scopes: [read]}
+  - {name: none, resourceServerRef: {name: none}}
+---
+apiVersion: holdfast.dev/v1alpha1
+kind: ResourceServer
+metadata: {name: ledger, namespace: books}
+spec:
+  resourceURI: https://ledger.example.com/mcp
+  scopes: [{name: read}]
+  allowedNamespaces: {from: All}
+";
+    let (code, answer) = house.json(text, &["-n", "web"]);
+    assert_eq!((code, &answer["summary"]), (2, &json!({"create": 2})));
+    let client = &answer["objects"][0];
+    assert_eq!(client["owner"], json!({"kind": "OAuthClient", "namespace": "web", "name": "new"}));
+    let attached = client["changes"].as_array().unwrap().iter().find(|c| c["field"] == "spec.resources[ledger]");
+    let expected = json!({"name": "ledger", "resourceServerID": "ResourceServer/books/ledger", "scopes": ["read"]});
+    assert_eq!(attached.unwrap()["after"], expected);
+    let missing = json!([{"field": "spec.resources[none].resourceServerRef",
+        "message": "ResourceServer web/none was not found or is not ready"}]);
+    assert_eq!(client["unresolved"], missing);
+    let unknown = json!([{"field": "spec.authentication.secret.name",
+        "message": "what Secret mine, key client_secret holds is not known here"}]);
+    assert_eq!(client["unknown"], unknown);
+    let shape: Vec<&String> = client.as_object().unwrap().keys().collect();
+    let expected =
+        ["action", "changes", "drift", "file", "id", "line", "owner", "secrets", "touches", "unknown", "unresolved"];
+    assert_eq!(shape, expected);
+    let touches: Vec<&String> = client["touches"].as_object().unwrap().keys().collect();
+    assert_eq!(touches, ["clients", "families", "groups", "tokens", "tools", "users"]);
+
+    let (code, answer) = house.json(text, &["--prune", "default,books"]);
+    assert_eq!((code, &answer["summary"]), (2, &json!({"create": 2, "delete": 2})));
+    let gone = &answer["objects"][2];
+    assert_eq!((&gone["owner"]["name"], &gone["touches"]["tools"]["denied"]), (&json!("billing-mcp"), &json!(["pay"])));
+}
+
+#[rstest]
+#[case::usage(&["plan"], "error: the following required arguments")]
+#[case::unknown(&["--config", "x", "plan", "--frob"], "error: unexpected argument '--frob'")]
+#[case::file(&["plan", "-f", "nowhere.yaml"], "holdfast: failed to read nowhere.yaml: ")]
+#[case::key(&["plan", "-f", "."], "holdfast: an API key is needed: --api-key-file, or HOLDFAST_API_KEY")]
+#[case::http(&["plan", "-f", ".", "--api-key-file", "key", "--server", "http://holdfast.example"], "holdfast: --server: a key would travel over http")]
+#[case::scheme(&["plan", "-f", ".", "--api-key-file", "key", "--server", "ftp://127.0.0.1"], "holdfast: --server: must be http or https")]
+#[case::nobody(&["plan", "-f", ".", "--api-key-file", "key", "--server", "http://127.0.0.1:9"], "holdfast: failed to ask the server: ")]
+fn a_plan_that_cannot_be_asked_for_is_no_change_and_no_success(#[case] arguments: &[&str], #[case] says: &str) {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("key"), "hfk_secret\n").unwrap();
+    std::fs::write(home.path().join("a.yaml"), "{}").unwrap();
+    let (code, out, err) = run(home.path(), arguments);
+    assert_eq!((code, out.as_str()), (1, ""), "{err}");
+    assert!(err.starts_with(says) && !err.contains("hfk_secret"), "{err}");
+}
+
+#[tokio::test]
+async fn only_who_has_a_key_may_ask() {
+    let house = House::new().await;
+    let stranger = House { key: "hfk_stranger".into(), ..house };
+    let (code, _, err) = stranger.plan(POLICY, &[]);
+    assert!(code == 1 && err.starts_with("holdfast: the server answers 401: "), "{code} {err}");
+    let (code, _, err) =
+        House { key: stranger.home.api_key("again", "viewer"), ..stranger }.plan(POLICY, &["-n", "No"]);
+    assert_eq!((code, err.as_str()), (1, "holdfast: the server answers 400: namespace: must be a namespace\n"));
+}
