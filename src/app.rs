@@ -26,7 +26,7 @@ use crate::provision;
 use crate::seal;
 use crate::store;
 
-pub use door::policy;
+pub use door::{Door, policy};
 pub use serve::serve;
 
 /// Why a command of the program failed.

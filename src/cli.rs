@@ -1,9 +1,11 @@
 //! The command line: what can be asked, how it is answered, and with which exit code.
 
+mod adopt;
 mod apikey;
 mod config_check;
 mod crds;
 mod dcr;
+mod export;
 mod grant;
 mod key;
 mod lint;
@@ -24,6 +26,8 @@ use clap::{Parser, Subcommand};
 use self::output::{Format, Table};
 use crate::app;
 use crate::config::{self, Environment, Settings};
+use crate::domain::Kind;
+use crate::manifest::yaml;
 
 /// A Kubernetes operator with an OAuth 2.1 authorization server inside it.
 ///
@@ -63,6 +67,10 @@ enum Command {
     /// Exit codes: 0 no change, 2 changes, 1 anything else: a document that is refused or invalid, wrong usage, no
     /// answer.
     Plan(plan::Arguments),
+    /// Write the policy that the database holds as custom resources, without the server
+    Export(export::Arguments),
+    /// Hand a row over to an object, or the database to another cluster, without the server
+    Adopt(adopt::Arguments),
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),
@@ -168,6 +176,8 @@ fn answer(config: Option<&Path>, command: Command) -> Result<(Table, u8), Failur
         Command::Migrate => migrate::run(&settings(environment)?)?,
         Command::Purge(arguments) => purge::run(&settings(environment)?, &arguments)?,
         Command::Lint(arguments) => return lint::run(&settings(environment)?, &arguments),
+        Command::Export(arguments) => export::run(&settings(environment)?, &arguments).map(|()| Table::default())?,
+        Command::Adopt(arguments) => adopt::run(&settings(environment)?, &arguments)?,
         // it has exit codes of its own
         Command::Plan(_) => Table::default(),
         Command::Config(Config::Check) => config_check::run(&settings(environment)?),
@@ -185,6 +195,18 @@ fn admin(settings: &Settings, command: Admin) -> Result<Table, Failure> {
         Admin::Key(arguments) => key::run(settings, &arguments),
         Admin::Dcr(arguments) => dcr::run(settings, &arguments),
     }
+}
+
+/// A kind as custom resources spell it.
+fn kind(text: &str) -> Result<Kind, String> {
+    let found = Kind::ALL.into_iter().find(|kind| kind.as_str() == text);
+    found.ok_or_else(|| "expected ResourceServer, OAuthClient or Provider".to_owned())
+}
+
+/// What an API server takes for the name of a namespace.
+fn namespace(text: &str) -> Result<String, String> {
+    let expected = "expected at most 63 lower-case letters, digits and -";
+    if yaml::is_namespace(text) { Ok(text.to_owned()) } else { Err(expected.to_owned()) }
 }
 
 /// Runs what waits, on a runtime of its own.

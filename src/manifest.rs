@@ -3,6 +3,7 @@
 //! [`needs`] says which references an object has; whoever opens the door resolves them into [`References`];
 //! [`desired`] applies what resolves, and [`unresolved`] says what does not. A missing reference is a normal state.
 
+pub mod export;
 pub mod immutable;
 mod names;
 pub mod oauth_client;
@@ -90,7 +91,8 @@ pub fn desired(object: &Object, references: &References, policy: &Policy) -> Res
     if !trusted {
         Invalid::unless_empty(Cause::NotPermitted, reserved(object, policy))?;
     }
-    let unreadable = needs(object).unreadable(references);
+    let needs = needs(object);
+    let unreadable = needs.unreadable(references);
     Invalid::unless_empty(Cause::RefUnreadable, unreadable)?;
     let (spec, secret, wanted_id, known_id) = match object {
         Object::ResourceServer(object) => resource_server::parts(object, references, policy),
@@ -122,6 +124,7 @@ pub fn desired(object: &Object, references: &References, policy: &Policy) -> Res
         trusted,
         paused: common.reconciliation == Reconciliation::Paused,
         secret,
+        whole: needs.are_met(references),
     })
 }
 

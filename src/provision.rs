@@ -5,9 +5,11 @@
 
 mod apply;
 mod edit;
+mod export;
 mod impact;
 mod memory;
 mod note;
+mod offer;
 mod plan;
 mod remove;
 mod secret;
@@ -29,6 +31,7 @@ use crate::domain::{
 };
 use crate::store::{self, Store, Tx};
 
+pub use crate::store::Offer;
 pub use edit::{Edited, Listed};
 pub use impact::{ClientTouch, DefaultRole, ToolChange, ToolTouches, Touches};
 pub use note::field_path;
@@ -68,6 +71,8 @@ pub enum Error {
     NotLeading,
     #[error("no such {0}")]
     Unknown(Kind),
+    #[error("{0}")]
+    NotOffered(String),
     #[error("managed by {0}")]
     Owned(OwnerKey),
     #[error("another {0} has the name that was asked for")]

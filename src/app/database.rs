@@ -4,10 +4,14 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use super::Error;
+use super::system::{SystemClock, SystemEntropy};
 use crate::config::Settings;
-use crate::domain::Observer;
 use crate::domain::observer::Unobserved;
+use crate::domain::{Actor, Observer};
+use crate::provision::{self, Provisioner};
 use crate::store::{Options, Store};
 
 /// What is stored as the cluster where there is none.
@@ -29,6 +33,19 @@ pub async fn to_serve(settings: &Settings, cluster: &str, observer: Arc<dyn Obse
     }
     store.bind(&settings.config.installation, cluster).await?;
     Ok(store)
+}
+
+/// What holds the database to policy, for one command beside a server that may be running. It does not lead.
+pub async fn provisioner_beside(settings: &Settings) -> Result<Provisioner, Error> {
+    let (store, _) = beside(settings).await?;
+    Ok(Provisioner::new(provision::Parts {
+        store,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        observer: Arc::new(Unobserved),
+        leadership: watch::channel(None).1,
+        actor: Actor::recorded("cli"),
+    }))
 }
 
 async fn open(settings: &Settings, exclusive: bool, observer: Arc<dyn Observer>) -> Result<Store, Error> {

@@ -82,6 +82,11 @@ kinds! {
     /// An administrator without the role for it.
     AdminDenied = "admin_denied",
     Export = "export",
+    /// A row was offered to one object.
+    OfferMade = "offer_made",
+    OfferWithdrawn = "offer_withdrawn",
+    /// The database was bound to another cluster.
+    DatabaseAdopted = "database_adopted",
     Purge = "purge",
 }
 

@@ -28,6 +28,8 @@ pub struct Desired {
     /// Drift is found and nothing is written.
     pub paused: bool,
     pub secret: SecretSource,
+    /// Every object that it refers to is there. What is adopted loses nothing while another object is awaited.
+    pub whole: bool,
 }
 
 /// Where the secret of a client or resource server comes from.

@@ -6,7 +6,9 @@ mod consents;
 mod dcr;
 mod denied;
 mod drift;
+mod export;
 mod keys;
+mod offers;
 mod patch;
 mod plan;
 mod resources;
@@ -90,6 +92,9 @@ pub fn router(parts: Parts) -> Result<Router, Error> {
     let router = Router::new()
         .route("/admin/resources", get(resources::list))
         .route("/admin/plan", post(plan::post))
+        .route("/admin/export", get(export::get))
+        .route("/admin/offers", get(offers::list).post(offers::create))
+        .route("/admin/offers/{kind}/{namespace}/{name}", delete(offers::withdraw))
         .route("/admin/consents", get(consents::list))
         .route("/admin/consents/{id}", delete(consents::delete))
         .route("/admin/dcr", get(dcr::get).put(dcr::put))

@@ -103,6 +103,16 @@ impl Needs {
         .concat()
     }
 
+    /// Whether every object is there.
+    pub(super) fn are_met(&self, references: &References) -> bool {
+        let met = |needs: &BTreeMap<ObjectKey, String>, found: &BTreeMap<ObjectKey, Resolved<String>>| {
+            needs.keys().all(|key| found.get(key).is_some_and(|resolved| resolved.found().is_some()))
+        };
+        met(&self.resource_servers, &references.resource_servers)
+            && met(&self.clients, &references.clients)
+            && met(&self.providers, &references.providers)
+    }
+
     /// Adds a reference to an object; the first field that has it is kept.
     pub(super) fn add(map: &mut BTreeMap<ObjectKey, String>, reference: &ObjectRef, namespace: &str, field: String) {
         map.entry(ObjectKey::of(reference, namespace)).or_insert(field);

@@ -90,14 +90,14 @@ label! {
     Entity {
         Client = "client", ResourceServer = "resource_server", Resource = "resource", User = "user",
         Session = "session", Consent = "consent", Key = "key", Dcr = "dcr",
-        DriftEvent = "drift_event",
+        DriftEvent = "drift_event", Offer = "offer",
     }
 }
 label! {
     /// What the admin API did with it.
     Operation {
         List = "list", Get = "get", Create = "create", Update = "update", Delete = "delete", Rotate = "rotate",
-        Plan = "plan",
+        Plan = "plan", Export = "export",
     }
 }
 label! {
@@ -172,6 +172,8 @@ label! {
         AdminDcrInvitations = "/admin/dcr/invitations",
         AdminResources = "/admin/resources",
         AdminPlan = "/admin/plan",
+        AdminExport = "/admin/export",
+        AdminOffers = "/admin/offers",
         AdminClient = "/admin/clients/{id}",
         AdminResourceServer = "/admin/resource-servers/{id}",
         AdminDriftEvents = "/admin/resource-servers/{id}/drift-events",

@@ -147,6 +147,10 @@ impl Provisioner {
         for report in tell::reports(desired, situation, plan, now) {
             tx.add_report(&report).await?;
         }
+        if situation.claim != Claim::Ours {
+            // it was taken, or is of no use any more
+            tx.delete_offer(&desired.owner.key).await?;
+        }
         managed.settled = tx.last_sequence().await?;
         tx.put_managed(managed).await?;
         Ok(())

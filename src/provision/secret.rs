@@ -94,7 +94,8 @@ pub fn settle(live: &[Credential], held: Option<SecretHash>, rotation: &Rotation
     let of = |state| live.iter().find(move |c: &&Credential| c.state == state);
     let (pending, current) = (of(CredentialState::Pending), of(CredentialState::Current));
     if let Some(pending) = pending.filter(|p| held == Some(p.hash)) {
-        if let Some(current) = current {
+        // of a row that was adopted there may be several
+        for current in live.iter().filter(|c| c.state == CredentialState::Current) {
             moves.retire(current, rotation, now);
         }
         moves.put(Credential { state: CredentialState::Current, ..pending.clone() });

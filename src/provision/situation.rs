@@ -170,7 +170,8 @@ async fn remembered(
 ) -> Result<Claim, store::Error> {
     let named =
         forged && (desired.known_id.as_ref() == Some(&managed.entity_id) || managed.owner.namespace_uid.is_empty());
-    if managed.owner.namespace_uid != desired.owner.namespace_uid && !named {
+    let handed = managed.owner.namespace_uid != desired.owner.namespace_uid && !named;
+    if handed && !tx.is_offered(&desired.owner.key, &managed.entity_id).await? {
         let note = format!(
             "{} belongs to an earlier namespace {}; run holdfast adopt to hand it over",
             managed.entity_id, desired.owner.key.namespace
@@ -186,6 +187,7 @@ async fn remembered(
     }
     Ok(match (managed.deleted_at, entity) {
         (None, _) if forged => Claim::Forgotten,
+        (None, _) if handed => Claim::Adopted(None),
         (None, _) => Claim::Ours,
         (Some(_), Some(_)) => Claim::Adopted(None),
         (Some(_), None) => Claim::Returned,
@@ -203,6 +205,7 @@ async fn claimed(
         if let Some(id) = &desired.wanted_id
             && let Some(tombstone) = tx.managed_by_entity(kind, id).await?
             && tombstone.owner.key != desired.owner.key
+            && !tx.is_offered(&desired.owner.key, id).await?
         {
             return Ok(conflict(id, Some(tombstone.owner.key)));
         }
@@ -211,6 +214,7 @@ async fn claimed(
     let named = desired.known_id.as_ref() == Some(&entity.id);
     let holder = tx.other_owner(&desired.owner.key, &entity.id).await?;
     let force = desired.adoption == AdoptionPolicy::Force && desired.trusted;
+    let offered = tx.is_offered(&desired.owner.key, &entity.id).await?;
     Ok(match holder {
         // status and row agree: it is the memory that was moved
         Some(_) if named && entity.owner.as_ref() == Some(&desired.owner.key) => Claim::Forgotten,
@@ -220,11 +224,15 @@ async fn claimed(
         None if desired.adoption == AdoptionPolicy::Never => {
             Claim::Refused(Refused::Adoption(format!("{} exists and adoptionPolicy is Never", entity.id)))
         }
-        None if desired.trusted => Claim::Adopted(None),
-        None => Claim::Refused(Refused::Adoption(format!(
+        None if !desired.trusted && !offered => Claim::Refused(Refused::Adoption(format!(
             "{} exists and is not offered to this namespace; an administrator can offer it or trust the namespace",
             entity.id
         ))),
+        None if !desired.whole => Claim::Refused(Refused::Adoption(format!(
+            "{} is adopted once everything that the object refers to is there; until then it would lose it",
+            entity.id
+        ))),
+        None => Claim::Adopted(None),
     })
 }
 

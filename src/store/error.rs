@@ -20,7 +20,9 @@ pub enum Error {
     #[error("failed to open {path}: another process serves this database")]
     AlreadyServed { path: String },
     /// The database belongs to somebody else.
-    #[error("failed to bind the database: it belongs to installation {installation} in cluster {cluster}")]
+    #[error(
+        "failed to bind the database: it belongs to installation {installation} in cluster {cluster}; see holdfast adopt --cluster"
+    )]
     OtherInstallation { installation: String, cluster: String },
     /// The URL, the path or its permissions are wrong; says which and why, in one line.
     #[error("{what}")]

@@ -21,6 +21,13 @@ impl Tx {
         }
     }
 
+    /// Binds the database to another cluster; false when it is that one already, or nobody's yet.
+    pub async fn rebind(&mut self, cluster: &str) -> Result<bool, Error> {
+        let sql = "UPDATE installation SET cluster = $1 WHERE id = 1 AND cluster IS NOT NULL AND cluster <> $1";
+        let touched = on!(self, c => sqlx::query(sql).bind(cluster).execute(c).await.map(|done| done.rows_affected()))?;
+        Ok(touched > 0)
+    }
+
     /// The fingerprint of the master key; `None` = no key was ever made for this database.
     pub async fn key_fingerprint(&mut self) -> Result<Option<String>, Error> {
         let sql = "SELECT key_fingerprint FROM installation WHERE id = 1";

@@ -1,6 +1,8 @@
 //! The program as it is called: answers, exit codes, one line for what is wrong.
 
+mod adopt;
 mod database;
+mod export;
 mod invitations;
 mod lint;
 mod people;

@@ -113,6 +113,7 @@ pub fn desired(key: OwnerKey, wanted_id: Option<&str>, spec: Spec) -> Desired {
         adoption: AdoptionPolicy::IfUnowned,
         trusted: false,
         paused: false,
+        whole: true,
         secret: SecretSource::None,
     }
 }
@@ -143,6 +144,7 @@ macro_rules! on_both {
     )*};
 }
 
+mod adoption;
 mod plan;
 
 on_both! {

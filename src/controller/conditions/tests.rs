@@ -203,6 +203,7 @@ fn a_replaced_secret_in_late_use_is_told(#[case] used: Option<i64>, #[case] expe
         adoption: AdoptionPolicy::IfUnowned,
         trusted: true,
         paused: false,
+        whole: true,
         secret: SecretSource::Generated(rotation),
     };
     let outcome = Outcome { desired: Some(Box::new(desired)), secret: Published::Settled(state), ..applied() };

@@ -24,6 +24,7 @@ fn desired(spec: Spec, drift: DriftMode) -> Desired {
         adoption: AdoptionPolicy::IfUnowned,
         trusted: false,
         paused: false,
+        whole: true,
         secret: SecretSource::None,
     }
 }

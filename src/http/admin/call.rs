@@ -10,7 +10,6 @@ use serde::de::DeserializeOwned;
 
 use super::Parts;
 use super::authenticate::Admin;
-
 use super::patch;
 use crate::activity;
 use crate::domain::Actor;
@@ -106,6 +105,7 @@ impl Call {
             Entity::Dcr => format!("dcr/{what}"),
             Entity::DriftEvent => format!("drift-event/{what}"),
             Entity::Resource => format!("resource/{what}"),
+            Entity::Offer => format!("offer/{what}"),
             _ => format!("user/{what}"),
         };
         Self { metrics: Arc::clone(&parts.metrics.metrics), entity, operation, what }
@@ -152,6 +152,17 @@ impl Call {
             response.extensions_mut().insert(Told::AdminChanged { who, what, outcome });
         }
         response
+    }
+
+    /// Ends with an answer that is ready.
+    pub fn told(self, answer: Response) -> Response {
+        self.metrics.admin_operation(self.entity, self.operation, Outcome::Success);
+        answer
+    }
+
+    /// Ends with why not.
+    pub fn refused(self, refused: Refused) -> Response {
+        self.end::<()>(Err(refused)).0
     }
 
     fn deny(self, answer: Response) -> Response {

@@ -33,6 +33,8 @@ pub fn of(matched: &str, base: &str) -> Route {
         "/admin/dcr/invitations" | "/admin/dcr/invitations/{id}" => Route::AdminDcrInvitations,
         "/admin/resources" => Route::AdminResources,
         "/admin/plan" => Route::AdminPlan,
+        "/admin/export" => Route::AdminExport,
+        offer if offer.starts_with("/admin/offers") => Route::AdminOffers,
         "/admin/consents" | "/admin/consents/{id}" => Route::AdminConsents,
         "/admin/clients/{id}" => Route::AdminClient,
         "/admin/resource-servers/{id}" => Route::AdminResourceServer,
@@ -79,6 +81,8 @@ pub const fn endpoint(route: Route) -> Option<Endpoint> {
         Route::Register | Route::Registration => Endpoint::Register,
         Route::AdminResources
         | Route::AdminPlan
+        | Route::AdminExport
+        | Route::AdminOffers
         | Route::AdminClient
         | Route::AdminResourceServer
         | Route::AdminDriftEvents
