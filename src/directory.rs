@@ -134,6 +134,9 @@ impl Directory {
                 }
             }
         }
+        if let Ok(offers) = self.parts.provisioner.offers().await {
+            queue.extend(offers.into_iter().map(|o| o.owner).filter(|owner| self.world.objects.contains_key(owner)));
+        }
         let folder = self.parts.folder.clone();
         let looked = match tokio::task::spawn_blocking(move || read::read(&folder)).await {
             Ok(Ok(files)) => files,

@@ -30,7 +30,7 @@ pub struct Arguments {
     #[arg(long, value_name = "UID", num_args = 0..=1, default_missing_value = "")]
     cluster: Option<String>,
     /// Do it: bind the database to another cluster
-    #[arg(long, requires = "cluster")]
+    #[arg(long, requires = "cluster", conflicts_with_all = ["owner", "list", "withdraw"])]
     yes: bool,
 }
 

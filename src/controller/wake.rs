@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::policy::Changed;
@@ -17,6 +18,9 @@ use super::error::Error;
 use super::index::Target;
 use super::watch::Seen;
 
+/// How often it is asked which rows are offered: no object changes when its row is.
+const OFFERS: Duration = Duration::from_secs(2);
+
 /// Routes every change until the term ends.
 pub(super) async fn route(
     context: Arc<Context>,
@@ -26,9 +30,12 @@ pub(super) async fn route(
 ) {
     // dropped with this future, so that nothing outlives the term
     let mut releases = JoinSet::new();
+    let mut offers = tokio::time::interval(OFFERS);
+    offers.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
+            _ = offers.tick() => offered(&context).await,
             change = changes.recv() => match change {
                 Ok(change) => changed(&context, &change),
                 Err(RecvError::Lagged(_)) => context.caches.wake_all(),
@@ -53,6 +60,14 @@ fn changed(context: &Context, change: &Changed) {
         wake_referrers(context, &Target::Object(owner.clone()));
     }
     context.blocked().iter().for_each(|waiting| context.caches.wake(waiting));
+}
+
+/// An object that may have a row now which it could not have before.
+async fn offered(context: &Context) {
+    match context.provisioner.offers().await {
+        Ok(offers) => offers.iter().for_each(|offer| context.caches.wake(&offer.owner)),
+        Err(error) => tracing::debug!(%error, "offers wait for the database"),
+    }
 }
 
 fn noticed(context: &Context, event: Seen) {

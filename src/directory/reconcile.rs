@@ -37,7 +37,7 @@ impl Memory {
 }
 
 impl Directory {
-    /// Reconciles one object and says what became of it where that is news; true when its row was just made.
+    /// Reconciles one object and says what became of it where that is news; true when its row was just made, or just became its own.
     pub(super) async fn reconcile(&mut self, owner: &OwnerKey) -> bool {
         let started = Instant::now();
         let Some(outcome) = self.outcome(owner).await else {
@@ -57,7 +57,7 @@ impl Directory {
         if self.parts.board.put(status.clone(), outcome.mode()) || outcome.label() == ReconcileOutcome::Changed {
             say(&outcome, &status);
         }
-        matches!(&outcome, Outcome::Applied(force) if force.done.change == ChangeKind::Created)
+        matches!(&outcome, Outcome::Applied(force) if matches!(force.done.change, ChangeKind::Created | ChangeKind::Adopted))
     }
 
     /// `None` when there is no such object, or it is another installation's.

@@ -208,25 +208,23 @@ fn document(object: &Object) -> Value {
 
 /// The document without what an API server would fill in again.
 fn lean(document: Value) -> Value {
-    let mut full = document;
-    if let Some(members) = full.as_object_mut() {
-        members.remove("status");
-    }
-    if crd::default(&mut full).is_err() {
-        return full;
-    }
+    let Some(full) = filled(&document) else { return document };
     let mut lean = full.clone();
     for path in paths(&full["spec"], "/spec") {
         let mut without = lean.clone();
-        if !remove(&mut without, &path) {
-            continue;
-        }
-        let mut filled = without.clone();
-        if crd::default(&mut filled).is_ok() && filled == full {
+        if remove(&mut without, &path) && filled(&without).as_ref() == Some(&full) {
             lean = without;
         }
     }
     lean
+}
+
+/// As an API server would complete it, without the status, which is not the author's.
+fn filled(document: &Value) -> Option<Value> {
+    let mut full = document.clone();
+    crd::default(&mut full).ok()?;
+    full.as_object_mut()?.remove("status");
+    Some(full)
 }
 
 /// JSON pointers of all members of objects, the innermost first.

@@ -385,15 +385,15 @@ fn secrets(desired: &Desired, situation: &Situation, work: &Work, now: Timestamp
     let SecretSource::Generated(rotation) = &desired.secret else { return found };
     let gone = |c: &&Credential| work.moves.removed.contains(&c.id) || work.moves.retired.contains(&c.id);
     let standing: Vec<&Credential> = work.credentials.iter().filter(|c| !gone(c)).collect();
-    let current: Vec<_> = standing.iter().filter(|c| c.state == CredentialState::Current).collect();
+    let current: Vec<&Credential> = standing.iter().copied().filter(|c| c.state == CredentialState::Current).collect();
     let pending = standing.iter().any(|c| c.state == CredentialState::Pending);
     // the value of a secret that comes with the row is nobody's to publish
     let stranger = matches!(situation.claim, Claim::Adopted(_));
-    let due = |c: &&&Credential| stranger || rotation.is_due(c.issued_at, now);
-    if !pending && current.iter().all(|c| due(&c)) {
+    let due = |c: &&Credential| stranger || rotation.is_due(c.issued_at, now);
+    if !pending && current.iter().all(due) {
         found.push(PlannedSecret { id: None, becomes: "generated", at: None });
-        let retires = |c: &&&Credential| PlannedSecret { at: Some(rotation.retire_at(now)), ..told(&c.id, "retires") };
-        found.extend(current.iter().map(|c| retires(&c)));
+        let retires = |c: &&Credential| PlannedSecret { at: Some(rotation.retire_at(now)), ..told(&c.id, "retires") };
+        found.extend(current.iter().map(retires));
     }
     found
 }

@@ -133,13 +133,16 @@ struct Plan {
     pruned: BTreeSet<OwnerKey>,
 }
 
+/// A document that can be used, and what of it leads nowhere.
+struct Drafted {
+    draft: Draft,
+    unresolved: Vec<Field>,
+    unknown: Vec<Field>,
+}
+
 /// What became of one document in one pass.
 enum Tried {
-    Drafted {
-        draft: Draft,
-        unresolved: Vec<Field>,
-        unknown: Vec<Field>,
-    },
+    Drafted(Box<Drafted>),
     Invalid(Vec<Field>),
     /// Another installation's.
     Ignored,
@@ -161,7 +164,8 @@ impl Plan {
             match tried {
                 Tried::Ignored => {}
                 Tried::Invalid(fields) => items.push((line, Item::invalid(line, Some(owner), fields))),
-                Tried::Drafted { draft, unresolved, unknown } => {
+                Tried::Drafted(drafted) => {
+                    let Drafted { draft, unresolved, unknown } = *drafted;
                     let planned = self.run.finish(draft).await?;
                     let told = Told { line: Some(line), planned, unresolved, unknown };
                     items.push((line, Item::Planned(Box::new(told))));
@@ -215,7 +219,7 @@ impl Plan {
                 let owner = object.key();
                 let one = self.attempt(object, &ids).await?;
                 let id = match &one {
-                    Tried::Drafted { draft, .. } => draft.id(),
+                    Tried::Drafted(drafted) => drafted.draft.id(),
                     Tried::Invalid(_) | Tried::Ignored => self.run.in_force(&owner).map(|(id, _)| id),
                 };
                 ids.insert(owner.clone(), id);
@@ -256,7 +260,7 @@ impl Plan {
         let unknown = fields(looked.unknown);
         let unresolved = manifest::unresolved(object, &looked.references).into_iter().map(|u| Field::from(u.error));
         let unresolved = unresolved.filter(|one| !unknown.iter().any(|other| other.field == one.field)).collect();
-        Ok(Tried::Drafted { draft, unresolved, unknown })
+        Ok(Tried::Drafted(Box::new(Drafted { draft, unresolved, unknown })))
     }
 }
 

@@ -218,13 +218,13 @@ spec:
   clientID: Portal_1
   displayName: Portal
   grantTypes:
-    - client_credentials
+  - client_credentials
   resources:
-    - name: billing
-      resourceServerRef:
-        name: owned-rs-0
-      scopes:
-        - a
+  - name: billing
+    resourceServerRef:
+      name: owned-rs-0
+    scopes:
+    - a
 ";
     assert_eq!(exported[0].text(), expected);
     assert_eq!(exported[0].file_name(), "OAuthClient-web-portal-1.yaml");

@@ -107,7 +107,7 @@ async fn a_database_of_another_cluster_is_served_after_a_word() {
 #[case(&["--owner", OWNER], "error: the following required arguments")]
 #[case(&["--owner", "portal", "portal"], "error: invalid value 'portal' for '--owner")]
 #[case(&["--list", "--withdraw", OWNER], "error: the argument '--list' cannot be used with")]
-#[case(&["--list", "--yes"], "error: ")]
+#[case(&["--list", "--yes"], "error: the argument '--")]
 fn what_is_not_asked_properly_is_wrong_usage(#[case] arguments: &[&str], #[case] says: &str) {
     let home = tempfile::tempdir().unwrap();
     let (code, out, err) = run(home.path(), &[&["adopt"], arguments].concat());

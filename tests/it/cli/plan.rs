@@ -152,8 +152,9 @@ spec:
 
     let (code, answer) = house.json(text, &["--prune", "default,books"]);
     assert_eq!((code, &answer["summary"]), (2, &json!({"create": 2, "delete": 2})));
-    let gone = &answer["objects"][2];
+    let gone = &answer["objects"][3];
     assert_eq!((&gone["owner"]["name"], &gone["touches"]["tools"]["denied"]), (&json!("billing-mcp"), &json!(["pay"])));
+    assert_eq!(answer["objects"][2]["touches"]["clients"], json!([{"id": "reporter", "loses": "service"}]));
 }
 
 #[rstest]

@@ -8,7 +8,6 @@ use holdfast::manifest::export::{Row, Wanted, export};
 use holdfast::manifest::{Policy, Trusted};
 use holdfast::store::Offer;
 use jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::harness::{Operator, World, condition};
@@ -130,8 +129,6 @@ async fn an_export_is_adopted_by_kubectl_apply() {
     let mut tx = operator.store.write(&Actor::recorded("test")).await.unwrap();
     tx.put_offer(&offer).await.unwrap();
     tx.commit().await.unwrap();
-    let touch = json!({"metadata": {"annotations": {"example.com/look": "again"}}});
-    world.api("OAuthClient", other).patch("second", &PatchParams::default(), &Patch::Merge(touch)).await.unwrap();
     world.until_in(other, "OAuthClient", "second", ("Ready", "True", "Ready")).await;
     assert_eq!(row(&operator, Kind::OAuthClient, "second").await.0, client(json!([])));
     assert_eq!(operator.store.read().await.unwrap().offers().await.unwrap(), []);

@@ -108,7 +108,10 @@ on_both! {
     async fn nothing_is_adopted_by_halves(house: House) {
         let whole = Desired { trusted: true, ..client("portal") };
         unowned(&house, "portal", &whole.spec).await;
-        let half = Desired { whole: false, ..with(&whole, "resources[billing]", Value::Null) };
+        let mut fields = whole.spec.fields();
+        fields.remove("resources[billing]");
+        let spec = Spec::from_fields(Kind::OAuthClient, &fields).unwrap();
+        let half = Desired { whole: false, spec, ..whole.clone() };
         let Refused::Adoption(note) = house.refused(&half).await else { panic!("not refused") };
         assert!(note.contains("once everything that the object refers to is there"), "{note}");
         assert_eq!(house.apply(&whole).await.change, ChangeKind::Adopted);
