@@ -1,5 +1,6 @@
 //! The wiring: which parts there are, how they start, and how they end together.
 
+pub mod api_server;
 mod cluster;
 pub mod database;
 mod door;

@@ -112,10 +112,11 @@ pub async fn run(parts: Parts, stop: CancellationToken) {
 /// Waits for the Lease; `false` when there is nothing more to wait for.
 async fn campaign(elector: &mut Elector, stop: &CancellationToken) -> bool {
     while !stop.is_cancelled() {
-        match stop.run_until_cancelled(elector.hold()).await {
-            Some(Ok(true)) => return true,
-            Some(Ok(false)) | None => {}
-            Some(Err(error)) => tracing::warn!(event = "leadership_failed", error = error.chain()),
+        let attempt = tokio::time::timeout(RENEW_DEADLINE, elector.hold());
+        match stop.run_until_cancelled(attempt).await {
+            Some(Ok(Ok(true))) => return true,
+            Some(Ok(Ok(false)) | Err(_)) | None => {}
+            Some(Ok(Err(error))) => tracing::warn!(event = "leadership_failed", error = error.chain()),
         }
         let _ = stop.run_until_cancelled(tokio::time::sleep(RETRY)).await;
     }

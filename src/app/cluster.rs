@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kube::{Client, Config};
 
+use super::api_server;
 use super::door::{Parts, policy};
 use super::running::Running;
 use super::system::SystemEntropy;
@@ -32,7 +33,7 @@ impl Cluster {
         let config = Config::infer().await.map_err(|error| unusable(&error))?;
         let given = settings.config.operator.namespace.as_ref().or(settings.pod_namespace.as_ref());
         let namespace = given.cloned().unwrap_or_else(|| config.default_namespace.clone());
-        let client = Client::try_from(config).map_err(|error| unusable(&error))?;
+        let client = api_server::client(config).map_err(|error| unusable(&error))?;
         let uid = controller::cluster_uid(&client).await.map_err(|error| Error::Cluster(error.chain()))?;
         Ok(Self { client, uid, namespace, board: Board::default() })
     }

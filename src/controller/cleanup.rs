@@ -10,7 +10,7 @@ use crate::provision::Removed;
 
 use super::context::Context;
 use super::error::{Error, kube_error};
-use super::kubernetes::{definition, has_finalizer, set_finalizer};
+use super::kubernetes::{definition, has_finalizer, is_as_shown, read, set_finalizer};
 use super::secret::{Asker, disown, wanted};
 use super::status;
 
@@ -27,6 +27,10 @@ pub(super) async fn cleanup(context: &Context, object: &Object) -> Result<Cleanu
     let key = object.key();
     if !has_finalizer(object) {
         return Ok(Cleanup::Gone);
+    }
+    // an earlier object of this name, as an old list shows it, takes nothing along
+    if !is_as_shown(context, object).await? {
+        return Err(Error::Behind);
     }
     let mut policy = deletion_policy(object);
     if policy == DeletionPolicy::Delete && is_definition_terminating(context, object).await? {
@@ -52,6 +56,10 @@ pub(super) async fn cleanup(context: &Context, object: &Object) -> Result<Cleanu
 pub(super) async fn release(context: &Context, object: &Object) -> Result<(), Error> {
     forget(context, object);
     if !has_finalizer(object) && deletion_policy(object) == DeletionPolicy::Retain {
+        if read(context, &object.key()).await?.is_some() {
+            // another object has the name by now, and the row
+            return Ok(());
+        }
         context.provisioner.remove(&object.key(), DeletionPolicy::Retain, object.uid()).await?;
         context.told.notify_one();
     }

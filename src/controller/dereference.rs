@@ -15,6 +15,7 @@ use crate::manifest::{Needs, Object, ObjectKey, References, Resolved, SecretKey,
 
 use super::context::Context;
 use super::error::{Error, is_forbidden, kube_error};
+use super::kubernetes::read;
 use super::secret::is_made_here;
 
 /// The object's namespace: what proves its identity, and what selectors match.
@@ -27,14 +28,18 @@ pub(super) async fn dereference(context: &Context, object: &Object, needs: &Need
     let metadata = namespace(context, object.namespace()).await?;
     let namespace_uid = metadata.uid.ok_or(Error::Anonymous("uid"))?;
     let place = Place { name: object.namespace(), labels: metadata.labels.unwrap_or_default() };
-    let objects = |kind: Kind, keys: &BTreeMap<ObjectKey, String>| {
-        keys.keys().map(|key| (key.clone(), find(context, kind, key, &place))).collect()
+    let objects = async |kind: Kind, keys: &BTreeMap<ObjectKey, String>| -> Result<BTreeMap<_, _>, Error> {
+        let mut found = BTreeMap::new();
+        for key in keys.keys() {
+            found.insert(key.clone(), find(context, kind, key, &place).await?);
+        }
+        Ok(found)
     };
     Ok(References {
         namespace_uid,
-        resource_servers: objects(Kind::ResourceServer, &needs.resource_servers),
-        clients: objects(Kind::OAuthClient, &needs.clients),
-        providers: objects(Kind::Provider, &needs.providers),
+        resource_servers: objects(Kind::ResourceServer, &needs.resource_servers).await?,
+        clients: objects(Kind::OAuthClient, &needs.clients).await?,
+        providers: objects(Kind::Provider, &needs.providers).await?,
         secrets: secrets(context, object.namespace(), needs).await?,
     })
 }
@@ -49,26 +54,28 @@ async fn namespace(context: &Context, name: &str) -> Result<ObjectMeta, Error> {
 }
 
 /// An object's id, from the policy in force: an object that was not applied yet is as good as missing.
-fn find(context: &Context, kind: Kind, key: &ObjectKey, from: &Place<'_>) -> Resolved<String> {
+async fn find(context: &Context, kind: Kind, key: &ObjectKey, from: &Place<'_>) -> Result<Resolved<String>, Error> {
     let owner = OwnerKey::new(kind, &key.namespace, &key.name);
     let (id, allowed) = match kind {
         Kind::ResourceServer => {
-            let Some(entry) = context.provisioner.resource_server(&owner) else { return Resolved::Missing };
+            let Some(entry) = context.provisioner.resource_server(&owner) else { return Ok(Resolved::Missing) };
             let allowed = serde_json::from_value(entry.resource_server.allowed_namespaces.clone()).unwrap_or_default();
             (entry.id.clone(), allowed)
         }
         Kind::OAuthClient | Kind::Provider => {
-            let id = context.provisioner.entity_id(&owner);
-            let (Some(id), Some(object)) = (id, context.caches.object(kind, key)) else { return Resolved::Missing };
+            let Some(id) = context.provisioner.entity_id(&owner) else { return Ok(Resolved::Missing) };
+            let object = match context.caches.object(kind, key) {
+                // its policy is in force: the watch may be behind
+                None => read(context, &owner).await?,
+                seen => seen,
+            };
+            let Some(object) = object else { return Ok(Resolved::Missing) };
             (id, object.allowed_namespaces().clone())
         }
     };
     let allowed: AllowedNamespaces = allowed;
-    if permits(&allowed, &key.namespace, from.name, &from.labels) {
-        Resolved::Found(id)
-    } else {
-        Resolved::NotPermitted
-    }
+    let permitted = permits(&allowed, &key.namespace, from.name, &from.labels);
+    Ok(if permitted { Resolved::Found(id) } else { Resolved::NotPermitted })
 }
 
 async fn secrets(

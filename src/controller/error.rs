@@ -16,6 +16,9 @@ pub enum Error {
     /// An object without a name, namespace or uid: not from an API server.
     #[error("failed to identify an object without {0}")]
     Anonymous(&'static str),
+    /// The watch shows an object that the API server has no more, or that has another spec by now.
+    #[error("failed to act on an object that is not as the watch shows it")]
+    Behind,
     #[error("failed to write the status as JSON")]
     Json(#[from] serde_json::Error),
 }

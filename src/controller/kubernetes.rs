@@ -1,7 +1,7 @@
 //! Our own objects at the API server: read, conditions, finalizer.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::api::{ApiResource, DynamicObject, ObjectMeta, Patch, PatchParams};
 use kube::{Api, Client, Resource};
 use serde_json::json;
 
@@ -45,6 +45,14 @@ pub(super) async fn read(context: &Context, key: &OwnerKey) -> Result<Option<Obj
     Ok(Some(Object::from_value(serde_json::to_value(found)?)?))
 }
 
+/// Whether this is the object, and the spec, that the API server has now.
+pub(super) async fn is_as_shown(context: &Context, object: &Object) -> Result<bool, Error> {
+    let key = object.key();
+    let live = api(&context.client, &key).get_metadata_opt(&key.name).await.map_err(kube_error("read the object"))?;
+    let of = |metadata: &ObjectMeta| (metadata.uid.clone(), metadata.generation);
+    Ok(live.is_some_and(|live| of(&live.metadata) == of(object.metadata())))
+}
+
 pub(super) fn conditions_of(object: &Object) -> &[Condition] {
     match object {
         Object::ResourceServer(object) => object.status.as_ref().map(|status| status.conditions.as_slice()),
@@ -58,20 +66,25 @@ pub(super) fn has_finalizer(object: &Object) -> bool {
     object.metadata().finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
 }
 
-/// Adds or takes away the finalizer. Every step is tested by the API server, so that no other finalizer is lost.
+/// Adds or takes away the finalizer. The API server tests that it is this object, and each step, so that no other
+/// finalizer is lost.
 pub(super) async fn set_finalizer(context: &Context, object: &Object, wanted: bool) -> Result<(), Error> {
     let present = object.metadata().finalizers.as_deref().unwrap_or_default();
     let position = present.iter().position(|finalizer| finalizer == FINALIZER);
+    let this = json!({ "op": "test", "path": "/metadata/uid", "value": object.uid() });
     let operations = match (wanted, position) {
         (true, None) if present.is_empty() => json!([
+            this,
             { "op": "test", "path": "/metadata/finalizers", "value": null },
             { "op": "add", "path": "/metadata/finalizers", "value": [FINALIZER] },
         ]),
         (true, None) => json!([
+            this,
             { "op": "test", "path": "/metadata/finalizers", "value": present },
             { "op": "add", "path": "/metadata/finalizers/-", "value": FINALIZER },
         ]),
         (false, Some(index)) => json!([
+            this,
             { "op": "test", "path": format!("/metadata/finalizers/{index}"), "value": FINALIZER },
             { "op": "remove", "path": format!("/metadata/finalizers/{index}") },
         ]),

@@ -49,13 +49,15 @@ impl Elector {
         let Some(lease) = self.api.get_opt(&self.name).await.map_err(kube_error("read the Lease"))? else {
             return self.create().await;
         };
-        if !self.is_ours(&lease) && !self.is_free(&lease) {
+        let ours = self.is_ours(&lease);
+        if !ours && !self.is_free(&lease) {
             return Ok(false);
         }
         let taken = self.take(lease);
         match self.api.replace(&self.name, &PostParams::default(), &taken).await {
             Ok(_) => Ok(true),
-            Err(error) if is_conflict(&error) => Ok(false),
+            // somebody wrote into our Lease, which is no reason to give it up before it is read again
+            Err(error) if is_conflict(&error) && !ours => Ok(false),
             Err(error) => Err(kube_error("renew the Lease")(error)),
         }
     }

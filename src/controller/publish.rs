@@ -30,6 +30,7 @@ pub(super) async fn publish(
         return Ok(Published::Settled(done.secret.clone()));
     }
     let api: Api<Secret> = Api::namespaced(context.client.clone(), &asker.key.namespace);
+    let mut raced = None;
     for _ in 0..STEPS {
         let live = match api.get_opt(&wanted.name).await {
             Ok(live) => live,
@@ -57,10 +58,15 @@ pub(super) async fn publish(
         };
         let whole = content(wanted, asker, &context.settings.issuer, &done.entity_id, &value);
         match write(&api, live.as_ref(), whole).await? {
-            Written::Done | Written::Raced => {}
+            Written::Done => raced = None,
+            Written::Raced(error) => raced = Some(error),
             Written::Conflict(note) => return Ok(Published::Conflict(note)),
             Written::Unusable(note) => return Ok(Published::Unusable(note)),
         }
+    }
+    if let Some(error) = raced {
+        // nothing was written yet: later, when it is calmer
+        return Err(kube_error("write a Secret")(error));
     }
     Ok(Published::Conflict(format!("Secret {} does not keep what is written into it", wanted.name)))
 }

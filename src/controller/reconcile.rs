@@ -7,16 +7,16 @@ use jiff::Timestamp;
 use kube::runtime::controller::Action;
 use tokio::time::Instant;
 
-use crate::domain::{DeletionPolicy, OwnerKey};
+use crate::domain::{DeletionPolicy, Desired, OwnerKey};
 use crate::manifest::{self, Object};
-use crate::provision::ChangeKind;
+use crate::provision::{Applied, ChangeKind};
 
 use super::backoff::spread;
 use super::cleanup::{Cleanup, cleanup, release_secret};
 use super::context::Context;
 use super::dereference::dereference;
 use super::error::Error;
-use super::kubernetes::{has_finalizer, set_finalizer};
+use super::kubernetes::{has_finalizer, is_as_shown, set_finalizer};
 use super::outcome::{Outcome, Published, Verdict};
 use super::publish::publish;
 use super::report;
@@ -113,9 +113,10 @@ async fn apply(context: &Context, object: &Object) -> Result<(Outcome, Option<Er
         outcome.desired = Some(Box::new(desired.clone()));
         Ok((outcome, Some(error)))
     };
-    let applied = match context.provisioner.apply(&desired).await {
+    let applied = match hold_to(context, object, &desired).await {
         Ok(applied) => applied,
-        Err(error) => return failed(error.into()),
+        Err(error @ Error::Provision(_)) => return failed(error),
+        Err(error) => return Err(error),
     };
     let mut outcome = Outcome::of(object, &references, policy, applied.into());
     if let Some(done) = outcome.done() {
@@ -127,6 +128,17 @@ async fn apply(context: &Context, object: &Object) -> Result<(Outcome, Option<Er
     }
     outcome.desired = Some(Box::new(desired));
     Ok((outcome, None))
+}
+
+/// Holds the database to it. What a watch shows may be long past: before anything is written, the object itself is asked.
+async fn hold_to(context: &Context, object: &Object, desired: &Desired) -> Result<Applied, Error> {
+    if let Some(applied) = context.provisioner.look(desired).await? {
+        return Ok(applied);
+    }
+    if !is_as_shown(context, object).await? {
+        return Err(Error::Behind);
+    }
+    Ok(context.provisioner.apply(desired).await?)
 }
 
 fn ended(outcome: &Outcome) -> Ended {

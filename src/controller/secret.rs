@@ -1,7 +1,7 @@
 //! The Secret that carries a generated credential: whose it is, what is in it, and how it is written.
 //!
 //! First contact is a POST, so that a foreign Secret is met as AlreadyExists and not merged into. Afterwards it is
-//! server-side apply without force, under the uid that was read: another field manager's value is a conflict.
+//! server-side apply without force, to the Secret as it was read: another field manager's value is a conflict.
 
 use std::collections::BTreeMap;
 
@@ -83,7 +83,7 @@ pub(super) fn wanted(object: &Object) -> Option<Wanted> {
 pub(super) enum Written {
     Done,
     /// Somebody else was there first: read again.
-    Raced,
+    Raced(kube::Error),
     Conflict(String),
     Unusable(String),
 }
@@ -180,9 +180,10 @@ pub(super) async fn write(api: &Api<Secret>, live: Option<&Secret>, content: Sec
             api.create(&parameters, &content).await
         }
         Some(live) => {
-            claim_fields(api, &name, live).await?;
+            let claimed = claim_fields(api, &name, live).await?;
             let mut content = content;
             content.metadata.uid.clone_from(&live.metadata.uid);
+            content.metadata.resource_version = claimed.or_else(|| live.metadata.resource_version.clone());
             api.patch(&name, &PatchParams::apply(FIELD_MANAGER), &Patch::Apply(&content)).await
         }
     };
@@ -192,7 +193,7 @@ pub(super) async fn write(api: &Api<Secret>, live: Option<&Secret>, content: Sec
         _ if is_conflict(&error) && is_field_conflict(&error) => {
             Ok(Written::Conflict(format!("Secret {name} was changed by somebody else and is left as it is: {message}")))
         }
-        _ if is_conflict(&error) || is_not_found(&error) => Ok(Written::Raced),
+        _ if is_conflict(&error) || is_not_found(&error) => Ok(Written::Raced(error)),
         _ if is_forbidden(&error) || is_invalid(&error) => {
             Ok(Written::Unusable(format!("Secret {name} could not be written: {message}")))
         }
@@ -205,14 +206,15 @@ fn is_field_conflict(error: &kube::Error) -> bool {
     causes.is_some_and(|causes| causes.iter().any(|cause| cause.reason == "FieldManagerConflict"))
 }
 
-/// What a POST wrote counts as an update, which would conflict with our own apply: it is recorded as applied.
-async fn claim_fields(api: &Api<Secret>, name: &str, live: &Secret) -> Result<(), Error> {
+/// What a POST wrote counts as an update, which would conflict with our own apply: it is recorded as applied. The
+/// resourceVersion since, if there is a new one.
+async fn claim_fields(api: &Api<Secret>, name: &str, live: &Secret) -> Result<Option<String>, Error> {
     let ours = |entry: &&ManagedFieldsEntry, operation: &str| {
         entry.manager.as_deref() == Some(FIELD_MANAGER) && entry.operation.as_deref() == Some(operation)
     };
     let entries = live.metadata.managed_fields.as_deref().unwrap_or_default();
     if !entries.iter().any(|entry| ours(&entry, "Update")) {
-        return Ok(());
+        return Ok(None);
     }
     let applied = entries.iter().any(|entry| ours(&entry, "Apply"));
     let claimed: Vec<ManagedFieldsEntry> = entries
@@ -229,8 +231,10 @@ async fn claim_fields(api: &Api<Secret>, name: &str, live: &Secret) -> Result<()
     let metadata = json!({ "resourceVersion": live.metadata.resource_version, "managedFields": claimed });
     let patch = Patch::Merge(json!({ "metadata": metadata }));
     match api.patch(name, &PatchParams::default(), &patch).await {
-        Err(error) if !is_conflict(&error) && !is_not_found(&error) => Err(kube_error("write a Secret")(error)),
-        _ => Ok(()),
+        // the apply that follows meets the same
+        Err(error) if is_conflict(&error) || is_not_found(&error) => Ok(None),
+        Err(error) => Err(kube_error("write a Secret")(error)),
+        Ok(claimed) => Ok(claimed.metadata.resource_version),
     }
 }
 

@@ -3,7 +3,7 @@
 mod content;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ObjectMeta, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::crd::API_VERSION;
@@ -65,7 +65,7 @@ pub(super) async fn publish_unreadable(context: &Context, key: &OwnerKey, note: 
     if before == next {
         return Ok(());
     }
-    patch(context, key, live.metadata.uid.as_deref().unwrap_or_default(), &next).await.map(drop)
+    patch(context, key, &live.metadata, &next).await.map(drop)
 }
 
 /// The conditions before and after a write.
@@ -84,7 +84,8 @@ where
     }
     // the watch may be behind our own last write, and a time would move that should not
     let Some(live) = read(context, &object.key()).await? else { return Ok(None) };
-    if live.uid() != object.uid() {
+    // or behind a new spec, of which nothing is known yet
+    if live.uid() != object.uid() || live.metadata().generation != object.metadata().generation {
         return Ok(None);
     }
     let next = make(&live)?;
@@ -92,16 +93,16 @@ where
         return Ok(None);
     }
     let after = serde_json::from_value(next.get("conditions").cloned().unwrap_or_default())?;
-    let written = patch(context, &object.key(), object.uid(), &next).await?;
+    let written = patch(context, &object.key(), live.metadata(), &next).await?;
     Ok(written.then(|| Flip { before: conditions_of(&live).to_vec(), after }))
 }
 
-/// Applies the whole status; `false` when the object is gone.
-async fn patch(context: &Context, key: &OwnerKey, uid: &str, status: &Value) -> Result<bool, Error> {
+/// Applies the whole status to the object as it was read; `false` when it is gone.
+async fn patch(context: &Context, key: &OwnerKey, live: &ObjectMeta, status: &Value) -> Result<bool, Error> {
     let patch = json!({
         "apiVersion": API_VERSION,
         "kind": key.kind.as_str(),
-        "metadata": { "name": key.name, "uid": uid },
+        "metadata": { "name": key.name, "uid": live.uid, "resourceVersion": live.resource_version },
         "status": status,
     });
     let parameters = PatchParams::apply(FIELD_MANAGER).force();

@@ -27,6 +27,8 @@ use super::secret::{MANAGED_LABEL, OWNER_ANNOTATION};
 
 /// Objects of one kind that are looked at at the same time.
 const CONCURRENCY: u16 = 8;
+/// How long a watch lasts, in seconds. One of which the other end is gone is noticed a few seconds later.
+const WATCH: u32 = 60;
 
 /// What a watch has seen that concerns others.
 pub(super) enum Seen {
@@ -75,7 +77,7 @@ fn serve<K: Watched>(
     let (metrics, gone, touched) = (Arc::clone(&context.metrics), seen.clone(), seen.clone());
     let listed = inlet.listed;
     let changed = predicates::generation.combine(predicates::finalizers).combine(deletion_annotation).combine(hands);
-    let objects = watcher(inlet.api, watcher::Config::default())
+    let objects = watcher(inlet.api, config())
         .default_backoff()
         .modify(|object| keep_strangers(object.meta_mut()))
         .reflect(inlet.writer)
@@ -131,13 +133,14 @@ fn hands<K: Resource>(object: &K) -> Option<u64> {
     Some(hasher.finish())
 }
 
+fn config() -> watcher::Config {
+    watcher::Config::default().timeout(WATCH)
+}
+
 type Metadata<K> = BoxStream<'static, watcher::Result<Event<PartialObjectMeta<K>>>>;
 
 fn secrets(api: Api<PartialObjectMeta<Secret>>, label: &str) -> Metadata<Secret> {
-    watcher(api, watcher::Config::default().labels(label))
-        .default_backoff()
-        .modify(|secret| secret.managed_fields_mut().clear())
-        .boxed()
+    watcher(api, config().labels(label)).default_backoff().modify(|secret| secret.managed_fields_mut().clear()).boxed()
 }
 
 fn notice(
@@ -167,7 +170,7 @@ fn namespaces(
     stop: &CancellationToken,
 ) -> BoxFuture<'static, ()> {
     let (seen, api) = (seen.clone(), Api::<PartialObjectMeta<Namespace>>::all(context.client.clone()));
-    let each = watcher(api, watcher::Config::default())
+    let each = watcher(api, config())
         .default_backoff()
         .modify(|namespace| namespace.managed_fields_mut().clear())
         .reflect(writer)

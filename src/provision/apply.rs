@@ -19,17 +19,22 @@ use crate::store::{self, Revoke, RevokeCause, Tx};
 impl Provisioner {
     /// Holds the database to what `desired` says; writes nothing when it already is so.
     pub async fn apply(&self, desired: &Desired) -> Result<Applied, Error> {
+        match self.look(desired).await? {
+            Some(applied) => Ok(applied),
+            None => self.apply_in_transaction(desired).await,
+        }
+    }
+
+    /// What is to be said of the database as it is; `None` = something is to be written.
+    pub async fn look(&self, desired: &Desired) -> Result<Option<Applied>, Error> {
         let mut tx = self.store().read().await?;
         let situation = situation::load(&mut tx, desired, &self.store().snapshot()).await?;
         drop(tx);
         if let Claim::Refused(refused) = situation.claim {
-            return Ok(Applied::Refused(refused));
+            return Ok(Some(Applied::Refused(refused)));
         }
         let work = work(desired, &situation, self.now());
-        if work.is_empty() {
-            return Ok(Applied::Done(Box::new(unchanged(desired, situation, &work))));
-        }
-        self.apply_in_transaction(desired).await
+        Ok(work.is_empty().then(|| Applied::Done(Box::new(unchanged(desired, situation, &work)))))
     }
 
     async fn apply_in_transaction(&self, desired: &Desired) -> Result<Applied, Error> {
