@@ -6,7 +6,7 @@ mod deletion;
 mod drift;
 mod faults;
 mod gitops;
-mod harness;
+pub mod harness;
 mod lease;
 mod references;
 mod secrets;

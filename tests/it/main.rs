@@ -10,6 +10,7 @@ mod crd;
 mod directory;
 mod docs;
 mod drift;
+mod faults;
 mod http;
 mod identity;
 mod jobs;

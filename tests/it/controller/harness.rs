@@ -37,6 +37,8 @@ pub struct World {
     pub namespaces: Vec<String>,
     pub url: String,
     pub rescan: Duration,
+    /// The operator's own way to the API server, where it is not the test's.
+    pub door: Option<Client>,
     watch_all: bool,
     _dir: tempfile::TempDir,
 }
@@ -76,7 +78,8 @@ impl World {
         }
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/holdfast.db", dir.path().display());
-        Self { client, namespaces: names, url, rescan: Duration::from_secs(300), watch_all: false, _dir: dir }
+        let rescan = Duration::from_secs(300);
+        Self { client, namespaces: names, url, rescan, door: None, watch_all: false, _dir: dir }
     }
 
     pub fn namespace(&self) -> &str {
@@ -104,7 +107,7 @@ impl World {
         });
         let (stop, board, metrics) = (CancellationToken::new(), Board::default(), Metrics::new().unwrap());
         let parts = controller::Parts {
-            client: self.client.clone(),
+            client: self.door.as_ref().unwrap_or(&self.client).clone(),
             provisioner,
             metrics: metrics.clone(),
             clock: Arc::new(SystemClock),
@@ -267,6 +270,12 @@ impl World {
     pub async fn count(&self, query: &str) -> i64 {
         let mut connection = SqliteConnection::connect(&self.url).await.unwrap();
         sqlx::query_scalar(AssertSqlSafe(query.to_owned())).fetch_one(&mut connection).await.unwrap()
+    }
+
+    /// One column of text from the database.
+    pub async fn texts(&self, query: &str) -> Vec<String> {
+        let mut connection = SqliteConnection::connect(&self.url).await.unwrap();
+        sqlx::query_scalar(AssertSqlSafe(query.to_owned())).fetch_all(&mut connection).await.unwrap()
     }
 
     /// resourceVersions of everything of ours in the first namespace but the Lease.

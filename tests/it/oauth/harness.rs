@@ -40,6 +40,10 @@ impl Entropy for Random {
 pub struct HandClock(Mutex<Timestamp>);
 
 impl HandClock {
+    pub fn at(now: Timestamp) -> Self {
+        Self(Mutex::new(now))
+    }
+
     pub fn advance(&self, seconds: i64) {
         *self.0.lock().unwrap() += SignedDuration::from_secs(seconds);
     }

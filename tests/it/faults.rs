@@ -1,0 +1,13 @@
+//! The operator on bad days: a proxy between it and the API server does what networks and servers do, and after each
+//! fault the invariants are checked. FT-01 to FT-11; see `docs/faults.md`.
+
+mod conflicts;
+mod invariants;
+mod leaders;
+mod outages;
+mod proxy;
+mod refusals;
+mod secrets;
+mod site;
+mod stale;
+mod watches;
