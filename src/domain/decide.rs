@@ -1,5 +1,6 @@
 //! What may be issued, and who may look. Pure; default deny.
 
+pub mod call;
 pub mod exchange;
 
 use std::collections::BTreeSet;

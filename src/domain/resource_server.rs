@@ -61,11 +61,24 @@ impl ResourceServer {
     }
 }
 
-/// A Draft issues nothing and serves no metadata.
+/// Only a Live one issues tokens and serves metadata.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Lifecycle {
     Draft,
+    /// Meant to be live, and something keeps it from it.
+    NeedsSetup,
     Live,
+}
+
+impl Lifecycle {
+    /// As a policy answer spells it.
+    pub const fn state(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::NeedsSetup => "needs_setup",
+            Self::Live => "ready",
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -104,7 +104,7 @@ pub(super) fn parts(
 ) -> (Spec, SecretSource, Option<String>, Option<String>) {
     let mut spec = translated(object, references, policy);
     if !activation_failures(object, references, policy).is_empty() {
-        spec.lifecycle = to::Lifecycle::Draft;
+        spec.lifecycle = to::Lifecycle::NeedsSetup;
     }
     let secret = object.spec.introspection.as_ref().map_or(SecretSource::None, |introspection| {
         SecretSource::Generated(rotation(introspection.secret.rotation.as_ref()))

@@ -243,7 +243,7 @@ fn live_waits_for_all_gates_and_names_them_together() {
         Spec::ResourceServer(spec) => spec.lifecycle,
         other => panic!("{other:?}"),
     };
-    assert_eq!(lifecycle(&blocked), Lifecycle::Draft, "a blocked one issues nothing");
+    assert_eq!(lifecycle(&blocked), Lifecycle::NeedsSetup, "a blocked one issues nothing");
     assert_eq!(lifecycle(&server(json!({}))), Lifecycle::Live);
 }
 

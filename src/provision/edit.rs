@@ -9,6 +9,7 @@ use super::{Error, Provisioner};
 use crate::domain::client::Origin;
 use crate::domain::drift::{Correction, OpenDrift};
 use crate::domain::policy::Entity;
+use crate::domain::resource_server::Lifecycle;
 use crate::domain::{Actor, Kind, OwnerKey, Spec};
 use crate::store;
 
@@ -119,7 +120,19 @@ fn patched(entity: &Entity, patch: &Value) -> Result<Spec, Error> {
         }
     }
     let tagged = serde_json::json!({ "kind": entity.spec.kind().as_str(), "spec": spec });
-    serde_json::from_value(tagged).map_err(|error| Error::BadPatch { field: "body".into(), problem: error.to_string() })
+    let bad = |field: &str, problem: String| Error::BadPatch { field: field.to_owned(), problem };
+    let spec: Spec = serde_json::from_value(tagged).map_err(|error| bad("body", error.to_string()))?;
+    match launching(&entity.spec, &spec) {
+        Some(failures) if !failures.is_empty() => Err(bad("lifecycle", failures.join("; "))),
+        _ => Ok(spec),
+    }
+}
+
+/// What keeps a resource server from going live that is now asked to.
+fn launching(before: &Spec, after: &Spec) -> Option<Vec<String>> {
+    let (Spec::ResourceServer(before), Spec::ResourceServer(after)) = (before, after) else { return None };
+    let goes = before.lifecycle != Lifecycle::Live && after.lifecycle == Lifecycle::Live;
+    goes.then(|| after.activation_failures())
 }
 
 /// RFC 7396: objects are merged, null takes away, all else replaces.
