@@ -2,17 +2,34 @@
 //! enforcement points run, the manifests that they publish.
 
 mod log;
+mod manifest;
+mod policy;
+mod report;
+mod standing;
+mod waiting;
 
 use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Clock, Observer};
 use crate::store::{self, Store};
 
 pub use log::{PAGE, Page};
+pub use manifest::{Before, Comparison, MAX_MANIFEST, Published};
+pub use policy::PolicyDocument;
+pub use report::MOST_POINTS;
+pub use standing::Surveyed;
+pub use waiting::{MOST_WAITING, Place, TooManyWaiting};
 
 /// What this room could not do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// Somebody else published since (RFC 9110 §13.1.1).
+    #[error("another manifest was published since")]
+    Changed,
+    #[error("there is no such ResourceServer")]
+    Gone,
     #[error(transparent)]
     Store(#[from] store::Error),
 }
@@ -20,9 +37,7 @@ pub enum Error {
 impl Error {
     /// The same call may work later.
     pub fn is_unavailable(&self) -> bool {
-        match self {
-            Self::Store(error) => error.is_unavailable(),
-        }
+        matches!(self, Self::Store(error) if error.is_unavailable())
     }
 }
 
@@ -31,16 +46,61 @@ pub struct Parts {
     pub store: Store,
     pub clock: Arc<dyn Clock>,
     pub observer: Arc<dyn Observer>,
+    /// Without a slash at its end.
+    pub issuer: String,
+    pub rules: Rules,
+}
+
+/// How long enforcement points may keep a policy without asking again, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    pub ttl_seconds: i64,
+    /// While a resource server is not ready.
+    pub not_ready_ttl_seconds: i64,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { ttl_seconds: 300, not_ready_ttl_seconds: 60 }
+    }
 }
 
 /// The room. Cheap to clone.
 #[derive(Clone)]
 pub struct Activity {
-    inner: Arc<Parts>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    parts: Parts,
+    made: policy::Made,
+    waiting: Arc<waiting::Waiting>,
+    reports: report::Reports,
+    standings: standing::Standings,
 }
 
 impl Activity {
     pub fn new(parts: Parts) -> Self {
-        Self { inner: Arc::new(parts) }
+        Self {
+            inner: Arc::new(Inner {
+                parts,
+                made: policy::Made::default(),
+                waiting: Arc::default(),
+                reports: report::Reports::default(),
+                standings: standing::Standings::default(),
+            }),
+        }
     }
+
+    /// What every replica does until `stop`: wakes those who wait for a policy, and writes down what enforcement points
+    /// say.
+    pub async fn follow(&self, stop: CancellationToken) {
+        tokio::join!(self.ring(&stop), self.write_reports(&stop));
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

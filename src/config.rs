@@ -5,6 +5,7 @@ pub mod database;
 pub mod dcr;
 pub mod device;
 pub mod dpop;
+pub mod enforcement;
 pub mod exchange;
 pub mod keys;
 pub mod logging;
@@ -61,6 +62,8 @@ pub struct Config {
     pub device: device::Device,
     /// Tokens made from tokens.
     pub exchange: exchange::Exchange,
+    /// Who enforces policy.
+    pub enforcement: enforcement::Enforcement,
     /// The Kubernetes operator.
     pub operator: operator::Operator,
     /// A folder of manifests to hold the server to, instead of a cluster. Default none.
@@ -98,6 +101,7 @@ impl Default for Config {
             dpop: dpop::Dpop::default(),
             device: device::Device::default(),
             exchange: exchange::Exchange::default(),
+            enforcement: enforcement::Enforcement::default(),
             operator: operator::Operator::default(),
             policy_dir: None,
             metrics: metrics::Metrics::default(),
@@ -152,6 +156,7 @@ impl Config {
         self.dpop.validate()?;
         self.device.validate()?;
         self.exchange.validate()?;
+        self.enforcement.validate()?;
         self.operator.validate()?;
         self.metrics.validate()?;
         self.purge.validate()?;

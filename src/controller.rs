@@ -20,6 +20,7 @@ mod outcome;
 mod publish;
 mod reconcile;
 mod report;
+mod review;
 mod scan;
 mod secret;
 mod status;
@@ -36,6 +37,7 @@ use tokio::sync::watch::Sender;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::enforcement::Enforcement;
 use crate::domain::{Clock, Epoch};
 use crate::manifest::Policy;
 use crate::metrics::Metrics;
@@ -47,6 +49,7 @@ use lease::{Elector, RENEW_DEADLINE, RETRY};
 pub use board::Board;
 pub use error::Error;
 pub use master_key::MasterKeySecret;
+pub use review::TokenReviews;
 
 /// What the controller is made of.
 pub struct Parts {
@@ -59,6 +62,8 @@ pub struct Parts {
     pub leadership: Sender<Option<Epoch>>,
     /// Where the last word on each object is kept.
     pub board: Board,
+    /// Who hears from enforcement points.
+    pub enforcement: Arc<dyn Enforcement>,
 }
 
 /// What configuration says.
@@ -139,6 +144,7 @@ async fn lead(parts: &Parts, elector: &mut Elector, epoch: Epoch, stop: &Cancell
         clock: Arc::clone(&parts.clock),
         settings: parts.settings.clone(),
         board: parts.board.clone(),
+        enforcement: Arc::clone(&parts.enforcement),
     };
     let mut term = tokio::spawn(term::serve(start, over.clone()));
     let lost = renew(elector, &over).await;

@@ -5,6 +5,7 @@
 //! the leader's epoch, so that a job of a leader that was stopped and wakes up writes nothing.
 
 pub mod activity;
+mod enforcement;
 mod keys;
 mod lease;
 pub mod population;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::activity::Activity;
 use crate::domain::{Clock, Epoch, Leadership};
 use crate::metrics::Metrics;
 use crate::oauth::AuthorizationServer;
@@ -26,6 +28,7 @@ pub use lease::{hold, lead};
 pub struct Parts {
     pub server: AuthorizationServer,
     pub store: Store,
+    pub activity: Activity,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
     pub purge: purge::Schedule,
@@ -67,7 +70,8 @@ async fn work(parts: Parts, epoch: Epoch, term: CancellationToken) {
     let (parts, term) = (&parts, &term);
     let log = activity::keep(&parts.store, (epoch, parts.clock.now()), term);
     let (keys, purge) = (keys::keep(parts, epoch, term), purge::repeat(parts, epoch, term));
-    tokio::join!(log, keys, purge, population::repeat(parts, term));
+    let (population, points) = (population::repeat(parts, term), enforcement::survey(parts, epoch, term));
+    tokio::join!(log, keys, purge, population, points);
 }
 
 /// An error with its causes, in one line.

@@ -1,5 +1,6 @@
 //! Every metric this process exports. A metric that is not here does not exist.
 
+mod enforcement;
 mod family;
 mod housekeeping;
 pub mod label;
@@ -12,12 +13,14 @@ use std::sync::Arc;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Gauge, Histogram, IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
+use self::enforcement::ByResourceServer;
+pub use self::enforcement::{DEFAULT_MOST, Enforced};
 pub use self::family::Label;
 use self::family::{Family, HumanHistogram, Metric};
 pub use self::label::{
     Active, Assurance, Check, ConsentDecision, ConsentFlow, ConsentRevoker, DeviceOutcome, Endpoint, Entity, Grant,
-    LoginMethod, LoginProvider, Loss, Method, Operation, Outcome, ReconcileOutcome, RevocationOutcome,
-    RevocationReason, Route, Status, Success, Verifier,
+    LoginMethod, LoginProvider, Loss, Method, Operation, Outcome, Publication, ReconcileOutcome, Refresh,
+    RevocationOutcome, RevocationReason, Route, Status, Success, Verifier,
 };
 pub use self::record::{AuthorizeTimer, HttpTimer, LoginAttempt, TokenTimer};
 use crate::domain::activity::ActivityType;
@@ -58,12 +61,16 @@ macro_rules! catalog {
         pub struct Metrics {
             registry: Registry,
             build_info: IntGaugeVec,
+            by_resource_server: ByResourceServer,
             $( #[doc = $help] $name: Family<$metric, ($($set,)*)>, )*
         }
 
         /// Name, kind, labels and help of every metric: the README's table and the alert rules are checked against it.
         pub const CATALOG: &[(&str, &str, &[&str], &str)] = &[
             $( (concat!("holdfast_", stringify!($name)), <$metric as Metric>::KIND, &[$(stringify!($label)),*], $help.trim_ascii()), )*
+            enforcement::VERSION,
+            enforcement::LAG,
+            enforcement::POINTS,
             (BUILD_INFO.0, "gauge", BUILD_INFO.1, BUILD_INFO.2),
         ];
 
@@ -79,7 +86,8 @@ macro_rules! catalog {
                 let build_info = IntGaugeVec::new(Opts::new(BUILD_INFO.0, BUILD_INFO.2), BUILD_INFO.1)?;
                 registry.register(Box::new(build_info.clone()))?;
                 registry.register(Box::new(ProcessCollector::for_self()))?;
-                Ok(Self { registry, build_info, $( $name ),* })
+                let by_resource_server = ByResourceServer::register(&registry)?;
+                Ok(Self { registry, build_info, by_resource_server, $( $name ),* })
             }
 
             /// Makes every combination that can occur visible as zero.
@@ -180,6 +188,10 @@ catalog! {
     cimd_fetch_duration_seconds: Histogram { outcome: FetchOutcome },
     /// Client ID metadata documents that were not fetched although somebody asked for them
     cimd_fetch_suppressed_total: IntCounter { reason: Suppressed },
+    /// Requests for a policy answered, and policies sent to those who listen
+    policy_refreshes_total: IntCounter { outcome: Refresh },
+    /// Manifests that MCP servers sent
+    manifests_published_total: IntCounter { outcome: Publication },
     /// HTTP requests answered
     http_requests_total: IntCounter { method: Method, route: Route, status: Status } lazily,
     /// Seconds from an HTTP request to its answer

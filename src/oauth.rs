@@ -21,6 +21,7 @@ mod json;
 pub mod jws;
 mod key_cache;
 mod keys;
+mod last_used;
 mod limit;
 mod lookup;
 mod metadata;
@@ -32,6 +33,8 @@ mod refusals;
 mod register;
 mod request;
 mod revoke;
+mod runtime;
+mod service_account;
 mod signer;
 mod token;
 
@@ -64,10 +67,12 @@ pub use self::register::invitation;
 pub use self::register::{Mode, Registered, RegistrationError, RegistrationOptions, kept_mode, set_mode};
 pub use self::request::{AboutToken, Asked, Grant, TokenRequest};
 pub use self::revoke::{Revocation, Revoked};
+pub use self::runtime::Acting;
 pub use self::token::{Issued, TokenResponse};
 use crate::domain::clock::{Clock, Entropy};
 pub use crate::domain::decide::exchange::ExchangeKind;
 use crate::domain::resource_server::SigningAlgorithm;
+use crate::domain::reviewer::Reviewer;
 use crate::limit::Limiter;
 use crate::seal::{Mac, Sealer};
 pub use crate::store::Ended;
@@ -98,6 +103,8 @@ pub struct Parts {
     /// Pushed authorization requests (RFC 9126).
     pub pushed_requests: PushedRules,
     pub dynamic: DynamicParts,
+    /// Who knows service accounts; `None` without a cluster.
+    pub reviewer: Option<Arc<dyn Reviewer>>,
 }
 
 /// The authorization server. Cheap to clone.
@@ -131,6 +138,8 @@ struct Inner {
     successors: Mac,
     refresh_grace: SignedDuration,
     pushed_requests: PushedRules,
+    service_accounts: service_account::ServiceAccounts,
+    last_used: last_used::LastUsed,
 }
 
 impl AuthorizationServer {
@@ -155,6 +164,8 @@ impl AuthorizationServer {
                 successors,
                 refresh_grace: SignedDuration::try_from(parts.refresh_grace).unwrap_or_default(),
                 pushed_requests: parts.pushed_requests,
+                service_accounts: service_account::ServiceAccounts::new(parts.reviewer, &parts.issuer),
+                last_used: last_used::LastUsed::default(),
                 keys,
                 failures: Limiter::per_minute(parts.failures_per_minute),
                 budgets: limit::Budgets::new(parts.limits),

@@ -27,7 +27,7 @@ impl Activity {
     /// The database is away.
     pub async fn log(&self, id: &str, filter: &ActivityFilter, limit: i64) -> Result<Option<Page>, Error> {
         let limit = limit.clamp(1, PAGE);
-        let mut tx = self.inner.store.read().await?;
+        let mut tx = self.inner.parts.store.read().await?;
         let launch = tx.launch(id).await?;
         if launch.is_none() && !tx.knows_resource_server(id).await? {
             return Ok(None);
@@ -46,14 +46,14 @@ impl Activity {
     /// # Errors
     /// The database is away.
     pub async fn dismiss(&self, id: &str, record: i64, actor: &Actor) -> Result<Option<ActivityRecord>, Error> {
-        let mut tx = self.inner.store.read().await?;
+        let mut tx = self.inner.parts.store.read().await?;
         let known = tx.activity(id, record).await?;
         drop(tx);
         if known.as_ref().is_none_or(|known| known.dismissed.is_some()) {
             return Ok(known);
         }
-        let mut tx = self.inner.store.write(actor).await?;
-        let dismissed = tx.dismiss_activity(id, record, (actor, self.inner.clock.now())).await?;
+        let mut tx = self.inner.parts.store.write(actor).await?;
+        let dismissed = tx.dismiss_activity(id, record, (actor, self.inner.parts.clock.now())).await?;
         tx.commit().await?;
         Ok(dismissed)
     }

@@ -10,7 +10,7 @@ use super::running::Running;
 use super::system::SystemEntropy;
 use super::{Error, chain};
 use crate::config::Settings;
-use crate::controller::{self, Board, MasterKeySecret};
+use crate::controller::{self, Board, MasterKeySecret, TokenReviews};
 use crate::domain::Entropy;
 
 /// How often each object is looked at though nothing was heard of it.
@@ -46,6 +46,10 @@ impl Cluster {
         MasterKeySecret::new(self.client.clone(), &self.namespace, secret)
     }
 
+    pub fn token_reviews(&self) -> TokenReviews {
+        TokenReviews::new(self.client.clone())
+    }
+
     /// Starts the controller, which competes for the Lease.
     pub fn enter(self, parts: Parts<'_>, running: &mut Running) -> Result<(), Error> {
         let operator = &parts.settings.config.operator;
@@ -65,6 +69,7 @@ impl Cluster {
             settings,
             leadership: parts.lead,
             board: self.board,
+            enforcement: parts.enforcement,
         };
         running.door("controller", |stop| controller::run(parts, stop));
         Ok(())

@@ -10,6 +10,8 @@ use super::running::Running;
 use super::{Error, database};
 use crate::config::{MasterKeyPlace, Mode, Settings};
 use crate::directory;
+use crate::domain::enforcement::Enforcement;
+use crate::domain::reviewer::Reviewer;
 use crate::domain::{Actor, Clock, DriftMode, Epoch, KeyHome, StatusBoard};
 use crate::jobs;
 use crate::manifest::{Policy, Trusted};
@@ -33,6 +35,7 @@ pub struct Parts<'a> {
     pub store: Store,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
+    pub enforcement: Arc<dyn Enforcement>,
     pub lead: Sender<Option<Epoch>>,
 }
 
@@ -66,6 +69,14 @@ impl Door {
         match self {
             Self::None(_) | Self::Directory(_) => None,
             Self::Cluster(cluster) => Some(cluster.namespace()),
+        }
+    }
+
+    /// Who knows whose a ServiceAccount token is.
+    pub fn reviewer(&self) -> Option<Arc<dyn Reviewer>> {
+        match self {
+            Self::None(_) | Self::Directory(_) => None,
+            Self::Cluster(cluster) => Some(Arc::new(cluster.token_reviews())),
         }
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::chain;
 use super::running::Running;
+use crate::activity::Activity;
 use crate::config::Settings;
 use crate::domain::purge::Keep;
 use crate::domain::{Clock, Leadership, Observer};
@@ -36,7 +37,13 @@ pub fn keep(settings: &Settings) -> Keep {
 /// Starts them.
 pub fn begin(
     settings: &Settings,
-    (server, store, metrics, clock): (&AuthorizationServer, &Store, &Arc<Metrics>, &Arc<dyn Clock>),
+    (server, store, activity, metrics, clock): (
+        &AuthorizationServer,
+        &Store,
+        &Activity,
+        &Arc<Metrics>,
+        &Arc<dyn Clock>,
+    ),
     (leadership, hangup): (Leadership, Arc<Notify>),
     running: &mut Running,
 ) {
@@ -60,6 +67,7 @@ pub fn begin(
     let parts = Parts {
         server: server.clone(),
         store: store.clone(),
+        activity: activity.clone(),
         metrics: Arc::clone(metrics),
         clock: Arc::clone(clock),
         purge: Schedule { interval: settings.config.purge.interval, keep: keep(settings) },

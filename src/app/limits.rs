@@ -15,6 +15,7 @@ pub fn of_clients(settings: &Settings) -> ClientLimits {
         revoke: limits.revoke_per_minute,
         par: limits.par_per_minute,
         device: limits.device_per_minute,
+        policy: limits.policy_per_minute,
     }
 }
 

@@ -52,6 +52,7 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
         refresh_grace: settings.config.tokens.refresh_grace,
         pushed_requests: pushed_requests(&settings.config.par),
         dynamic: dynamic::parts(&settings, &door, Arc::clone(&metrics) as Arc<dyn Observer>)?,
+        reviewer: door.reviewer(),
     })
     .await?;
 
@@ -69,18 +70,22 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
         store: store.clone(),
         clock: Arc::clone(&clock),
         observer: Arc::clone(&metrics) as Arc<dyn Observer>,
+        issuer: settings.issuer.clone(),
+        rules: enforcement(&settings.config.enforcement),
     });
+    metrics.most_resource_servers(settings.config.metrics.max_resource_servers);
     let followed = server.clone();
     let health = Health::new(server.clone(), Arc::clone(&metrics), door.leads().then(|| leadership.clone()));
     let hangup = Arc::new(Notify::new());
     let mut running = Running::new(health.clone(), Arc::clone(&hangup))?;
-    jobs::begin(&settings, (&server, &store, &metrics, &clock), (leadership, hangup), &mut running);
+    jobs::begin(&settings, (&server, &store, &activity, &metrics, &clock), (leadership, hangup), &mut running);
     let parts = door::Parts {
         settings: &settings,
         provisioner: provisioner.clone(),
         store: store.clone(),
         metrics: Arc::clone(&metrics),
         clock: Arc::clone(&clock),
+        enforcement: Arc::new(activity.clone()),
         lead,
     };
     let page = MetricsPage {
@@ -102,7 +107,7 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
     let public = public::Parts {
         server,
         identity: identity.clone(),
-        activity,
+        activity: activity.clone(),
         metrics,
         health: health.clone(),
         sources: limits::of_sources(&settings)?,
@@ -112,6 +117,14 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
     if let Some(address) = listeners.metrics.listen {
         listen("metrics listener", address, http::metrics_router(&page), &mut running).await?;
     }
+    let (closed, followed_too) = (activity.clone(), activity.clone());
+    // requests that wait would hold up the end of the listeners
+    running.listener("waiting requests", |stop| async move {
+        stop.cancelled().await;
+        closed.close();
+        Ok(())
+    });
+    running.background("enforcement points", |stop| async move { followed_too.follow(stop).await });
     running.background("change feed", |stop| async move { store.follow(stop).await });
     running.background("login sessions", |stop| people::sweep(identity, stop));
     running.background("settings", |stop| async move { followed.follow_settings(stop).await });
@@ -126,6 +139,11 @@ fn pushed_requests(par: &Par) -> PushedRules {
         required_of: par.required_clients.clone(),
         lifetime: SignedDuration::from_secs(par.lifetime_seconds),
     }
+}
+
+fn enforcement(config: &config::enforcement::Enforcement) -> activity::Rules {
+    let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    activity::Rules { ttl_seconds: seconds(config.ttl), not_ready_ttl_seconds: seconds(config.not_ready_ttl) }
 }
 
 fn dpop(config: &config::dpop::Dpop) -> oauth::DpopOptions {

@@ -20,6 +20,9 @@ pub struct RateLimits {
     pub revoke_per_minute: u32,
     /// Pushed authorization requests of one client. Default 6000.
     pub par_per_minute: u32,
+    /// Requests for a policy, and manifests, of one resource server or client: all its enforcement points together.
+    /// Default 60000.
+    pub policy_per_minute: u32,
     /// Device authorizations of one client, and visits of the device page from one source. Default 600.
     pub device_per_minute: u32,
     /// Authorization requests and answers to the consent page from one source. Default 600.
@@ -40,6 +43,7 @@ impl Default for RateLimits {
             introspect_per_minute: 600_000,
             revoke_per_minute: 60_000,
             par_per_minute: 6_000,
+            policy_per_minute: 60_000,
             device_per_minute: 600,
             authorize_per_minute: 600,
             login_per_minute: 120,
@@ -62,6 +66,7 @@ impl RateLimits {
             ("introspect", self.introspect_per_minute),
             ("revoke", self.revoke_per_minute),
             ("par", self.par_per_minute),
+            ("policy", self.policy_per_minute),
             ("device", self.device_per_minute),
             ("authorize", self.authorize_per_minute),
             ("login", self.login_per_minute),

@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use crate::crd::condition::{self, ConditionType, MAX_MESSAGE, Status, shorten};
 use crate::domain::client::ClientState;
 use crate::domain::drift::{Correction, DriftedField, OpenDrift};
+use crate::domain::enforcement::Coverage;
 use crate::domain::{Kind, Spec};
 use crate::manifest::{Cause, Stranger, Unresolved};
 use crate::provision::{Done, Refused, field_path};
@@ -48,8 +49,7 @@ pub(super) fn conditions(
     facts.extend(drifted(outcome).or_else(|| kept(previous, ConditionType::Drifted)));
     if kind == Kind::ResourceServer {
         facts.extend(launched(outcome).or_else(|| kept(previous, ConditionType::Launched)));
-        let message = "No enforcement point reports";
-        facts.push(Fact::new(ConditionType::PolicySynced, Status::Unknown, "NoEnforcementPoint", message));
+        facts.extend(policy_synced(outcome).or_else(|| kept(previous, ConditionType::PolicySynced)));
     }
     if kind == Kind::Provider {
         let message = "The provider is contacted when it is first used";
@@ -231,6 +231,24 @@ fn launched(outcome: &Outcome) -> Option<Fact> {
         Launch::Live(blockers) if blockers.is_empty() => fact(true, "Launched", "Tokens are issued for it".to_owned()),
         Launch::Live(blockers) => fact(false, "ActivationBlocked", blockers.join("; ")),
     }
+}
+
+/// Of those who report. Their number is in the message only while somebody lags, since it moves by itself.
+fn policy_synced(outcome: &Outcome) -> Option<Fact> {
+    let fact =
+        |status: Status, reason, message: String| Some(Fact::new(ConditionType::PolicySynced, status, reason, message));
+    let Coverage { reporting, current, lacking_since } = outcome.standing?.coverage;
+    if reporting == 0 {
+        return fact(Status::Unknown, "NoEnforcementPoint", "No enforcement point reports".to_owned());
+    }
+    if current == reporting {
+        let message = "Every enforcement point that reports runs the policy in force".to_owned();
+        return fact(Status::True, "Synced", message);
+    }
+    let since = lacking_since.map(|at| format!(" since {}", second(at))).unwrap_or_default();
+    let lagging = reporting - current;
+    let message = format!("{lagging} of {reporting} enforcement points do not run the policy in force{since}");
+    fact(Status::False, "Lagging", message)
 }
 
 fn secret_current(outcome: &Outcome, now: Timestamp) -> Option<Fact> {

@@ -7,6 +7,7 @@ use kube::Client;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::enforcement::Enforcement;
 use crate::domain::{Clock, OwnerKey};
 use crate::metrics::Metrics;
 use crate::provision::Provisioner;
@@ -23,6 +24,7 @@ pub(super) struct Context {
     pub clock: Arc<dyn Clock>,
     pub settings: Settings,
     pub board: Board,
+    pub enforcement: Arc<dyn Enforcement>,
     pub caches: Caches,
     pub backoff: Backoff,
     /// Cancelled when another leader took over: this term is over.
@@ -49,6 +51,7 @@ pub(super) struct Start {
     pub clock: Arc<dyn Clock>,
     pub settings: Settings,
     pub board: Board,
+    pub enforcement: Arc<dyn Enforcement>,
 }
 
 impl Context {
@@ -60,6 +63,7 @@ impl Context {
             clock: start.clock,
             settings: start.settings,
             board: start.board,
+            enforcement: start.enforcement,
             caches,
             backoff: Backoff::default(),
             fenced,

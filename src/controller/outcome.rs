@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::crd::resource_server::Lifecycle;
 use crate::domain::desired::SecretSource;
+use crate::domain::enforcement::Standing;
 use crate::domain::{Credential, Desired, Reason, Spec};
 use crate::manifest::{
     Invalid, Object, Policy, References, Stranger, Unresolved, resource_server, strangers, unresolved,
@@ -22,6 +23,8 @@ pub(super) struct Outcome {
     pub desired: Option<Box<Desired>>,
     pub verdict: Verdict,
     pub secret: Published,
+    /// How a resource server stands with its enforcement points; `None` when that is not known now.
+    pub standing: Option<Standing>,
 }
 
 /// What became of the policy.
@@ -68,7 +71,7 @@ impl Outcome {
             Object::OAuthClient(_) | Object::Provider(_) => None,
         };
         let (strangers, unresolved) = (strangers(object.metadata()), unresolved(object, references));
-        Self { strangers, unresolved, launch, desired: None, verdict, secret: Published::Untouched }
+        Self { strangers, unresolved, launch, desired: None, verdict, secret: Published::Untouched, standing: None }
     }
 
     pub(super) fn done(&self) -> Option<&Done> {

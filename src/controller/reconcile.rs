@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kube::runtime::controller::Action;
 use tokio::time::Instant;
 
-use crate::domain::{DeletionPolicy, Desired, OwnerKey};
+use crate::domain::{DeletionPolicy, Desired, OwnerKey, Spec};
 use crate::manifest::{self, Object};
 use crate::provision::{Applied, ChangeKind};
 
@@ -125,6 +125,9 @@ async fn apply(context: &Context, object: &Object) -> Result<(Outcome, Option<Er
             Err(error @ Error::Provision(_)) => return failed(error),
             Err(error) => return Err(error),
         }
+    }
+    if let (Some(done), Spec::ResourceServer(policy)) = (outcome.done(), &desired.spec) {
+        outcome.standing = context.enforcement.standing(&done.entity_id, policy, done.revision).await;
     }
     outcome.desired = Some(Box::new(desired));
     Ok((outcome, None))

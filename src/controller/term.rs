@@ -12,7 +12,7 @@ use super::{report, scan, wake, watch};
 
 /// Reconciles until `stop`, or until another leader is found to have taken over.
 pub(super) async fn serve(start: Start, stop: CancellationToken) {
-    let changes = start.provisioner.changes();
+    let changes = (start.provisioner.changes(), start.enforcement.changes());
     let (caches, inlets) = Caches::new(&start.client, &start.settings.namespaces);
     let context = Arc::new(Context::new(start, caches, stop.clone()));
     let (send, seen) = unbounded_channel();

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::domain::OwnerKey;
 use crate::domain::policy::Changed;
 use crate::manifest::Object;
 
@@ -25,7 +26,7 @@ const OFFERS: Duration = Duration::from_secs(2);
 pub(super) async fn route(
     context: Arc<Context>,
     mut seen: UnboundedReceiver<Seen>,
-    mut changes: broadcast::Receiver<Changed>,
+    (mut changes, mut standings): (broadcast::Receiver<Changed>, broadcast::Receiver<OwnerKey>),
     stop: CancellationToken,
 ) {
     // dropped with this future, so that nothing outlives the term
@@ -38,6 +39,11 @@ pub(super) async fn route(
             _ = offers.tick() => offered(&context).await,
             change = changes.recv() => match change {
                 Ok(change) => changed(&context, &change),
+                Err(RecvError::Lagged(_)) => context.caches.wake_all(),
+                Err(RecvError::Closed) => return,
+            },
+            moved = standings.recv() => match moved {
+                Ok(owner) => context.caches.wake(&owner),
                 Err(RecvError::Lagged(_)) => context.caches.wake_all(),
                 Err(RecvError::Closed) => return,
             },

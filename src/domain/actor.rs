@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::reviewer::ServiceAccount;
+
 /// The name behind a change row. What a transaction says of itself is a claim: nothing is skipped because of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -26,6 +28,11 @@ impl Actor {
     /// An OAuth client, by its id.
     pub fn client(id: &str) -> Self {
         Self(format!("client:{id}"))
+    }
+
+    /// A Kubernetes ServiceAccount.
+    pub fn service_account(account: &ServiceAccount) -> Self {
+        Self(format!("serviceaccount:{account}"))
     }
 
     /// Somebody who has signed in, by their id.

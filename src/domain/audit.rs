@@ -77,6 +77,9 @@ kinds! {
     /// A setting that is kept in the database, e.g. the mode of dynamic registration.
     SettingChanged = "setting_changed",
     PolicyChanged = "policy_changed",
+    /// The tools that an MCP server says it has were replaced.
+    ManifestPublished = "manifest_published",
+    ManifestRefused = "manifest_refused",
     DriftDetected = "drift_detected",
     DriftCorrected = "drift_corrected",
     /// An administrator without the role for it.

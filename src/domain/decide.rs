@@ -10,6 +10,7 @@ use super::client::{AuthenticationMethod, ClientState, GrantType, Origin};
 use super::policy::{ClientEntry, Policy, ResourceServerEntry};
 use super::refusal::Refusal;
 use super::resource_server::{AccessToken, Lifecycle, SigningAlgorithm};
+use super::reviewer::ServiceAccount;
 use super::user;
 
 /// Asks for a refresh token in other systems. Here a client has one or not, whatever it asks for.
@@ -246,8 +247,19 @@ fn grant(client: &ClientEntry, target: &ResourceServerEntry, scopes: BTreeSet<&s
 /// Whether `caller` (a client id or a resource server's id) may see a token of this client for this resource
 /// (RFC 7662 §4): the client that it was issued to, the resource it is for, and who acts as that resource.
 pub fn introspection(caller: &str, client_id: &str, resource: Option<&ResourceServerEntry>) -> bool {
-    caller == client_id
-        || resource.is_some_and(|r| r.id == caller || r.resource_server.runtime_clients.contains(caller))
+    caller == client_id || resource.is_some_and(|resource| acts_as(caller, resource))
+}
+
+/// Whether `caller` (a client id or a resource server's id) is this resource server, or may act as it.
+pub fn acts_as(caller: &str, resource: &ResourceServerEntry) -> bool {
+    resource.id == caller || resource.resource_server.runtime_clients.contains(caller)
+}
+
+/// Whether a ServiceAccount may act as this resource server.
+pub fn account_acts_as(account: &ServiceAccount, resource: &ResourceServerEntry) -> bool {
+    let name = account.to_string();
+    let listed = resource.resource_server.runtime_service_accounts.as_array();
+    listed.is_some_and(|all| all.iter().any(|listed| *listed == name.as_str()))
 }
 
 #[cfg(test)]

@@ -15,6 +15,10 @@ pub enum Refusal {
     WrongMethod,
     /// A client assertion was used before (RFC 7523 §3).
     AssertionReused,
+    /// Who is known and may not act as this resource server, or names one that there is not: told apart by nobody.
+    NotItsRuntime,
+    /// A service account's token, and no cluster to ask about it.
+    NoTokenReview,
     Suspended,
     GrantNotAllowed,
     UnsupportedGrant,
@@ -97,12 +101,14 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 51] = [
         Self::Malformed(""),
         Self::SeveralCredentials,
         Self::InvalidClient,
         Self::WrongMethod,
         Self::AssertionReused,
+        Self::NotItsRuntime,
+        Self::NoTokenReview,
         Self::Suspended,
         Self::GrantNotAllowed,
         Self::UnsupportedGrant,
@@ -157,6 +163,8 @@ impl Refusal {
             Self::InvalidClient => "invalid_client",
             Self::WrongMethod => "wrong_method",
             Self::AssertionReused => "assertion_reused",
+            Self::NotItsRuntime => "not_its_runtime",
+            Self::NoTokenReview => "no_token_review",
             Self::Suspended => "suspended",
             Self::GrantNotAllowed => "grant_not_allowed",
             Self::UnsupportedGrant => "unsupported_grant_type",
@@ -212,7 +220,12 @@ impl Refusal {
             | Self::InvalidRedirect
             | Self::PushRequired
             | Self::RequestOver => "invalid_request",
-            Self::InvalidClient | Self::WrongMethod | Self::AssertionReused | Self::UnknownClient => "invalid_client",
+            Self::InvalidClient
+            | Self::WrongMethod
+            | Self::AssertionReused
+            | Self::NoTokenReview
+            | Self::UnknownClient => "invalid_client",
+            Self::NotItsRuntime => "access_denied",
             Self::Suspended | Self::GrantNotAllowed => "unauthorized_client",
             Self::UnsupportedGrant => "unsupported_grant_type",
             Self::UnsupportedTokenType => "unsupported_token_type",
@@ -257,6 +270,8 @@ impl Refusal {
             Self::Malformed(what) => what,
             Self::SeveralCredentials => "use one method of client authentication in a request",
             Self::InvalidClient | Self::WrongMethod | Self::AssertionReused => "client authentication failed",
+            Self::NotItsRuntime => "this caller may not act as this resource server",
+            Self::NoTokenReview => "service account tokens need a server that runs in a cluster; use a client secret",
             Self::Suspended => "this client is suspended",
             Self::GrantNotAllowed => "this client is not registered for this grant type",
             Self::UnsupportedGrant => "this server does not know this grant type",

@@ -8,6 +8,7 @@ mod denied;
 mod drift;
 mod export;
 mod keys;
+mod manifest;
 mod offers;
 mod patch;
 mod plan;
@@ -104,6 +105,7 @@ pub fn router(parts: Parts) -> Result<Router, Error> {
         .route("/admin/resource-servers/{id}", on_patch(patch::resource_server))
         .route("/admin/resource-servers/{id}/drift-events", get(drift::list))
         .route("/admin/resource-servers/{id}/drift-events/{event_id}/dismiss", post(drift::dismiss))
+        .route("/admin/resource-servers/{id}/manifest", get(manifest::get))
         .route("/admin/users", get(users::list).post(users::create))
         .route("/admin/users/{id}", get(users::get).patch(users::update).delete(users::delete))
         .route("/admin/users/{id}/password", post(users::password))

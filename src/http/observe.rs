@@ -71,6 +71,12 @@ pub(super) enum Told {
         client_id: String,
         outcome: ConsentDecision,
     },
+    ManifestPublished {
+        who: String,
+        what: String,
+        tools: usize,
+        unmapped: usize,
+    },
     ClientRegistered {
         what: String,
         source: IpAddr,
@@ -226,6 +232,9 @@ fn tell(told: &Told, line: &Line<'_>) {
         }
         Told::ClientRegistered { what, source } => {
             tracing::info!(event = "client_registered", who = %source, what, outcome = "success", request_id, trace_id, span_id);
+        }
+        Told::ManifestPublished { who, what, tools, unmapped } => {
+            tracing::info!(event = "manifest_published", who, what, tools, unmapped, request_id, trace_id, span_id);
         }
         Told::AdminChanged { who, what, outcome } => {
             tracing::info!(event = "admin_changed", who, what, outcome, request_id, trace_id, span_id);

@@ -7,10 +7,12 @@ mod device;
 mod device_authorization;
 mod introspect;
 mod login;
+mod manifest;
 mod metadata;
 pub(super) mod pages;
 mod par;
 mod password;
+mod policy;
 mod register;
 mod revoke;
 mod token;
@@ -21,7 +23,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::http::{HeaderName, Method, StatusCode, header};
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{Any, CorsLayer};
 
@@ -86,6 +88,10 @@ pub(super) const LEGACY_REGISTER: &str = "/register";
 
 /// Where people sign out, below the issuer.
 pub(super) const LOGOUT: &str = "/logout";
+
+/// What enforcement points and MCP servers use, below the issuer.
+pub(super) const POLICY: &str = "/v1/resource-servers/{id}/policy";
+pub(super) const MANIFEST: &str = "/v1/resource-servers/{id}/manifest";
 
 /// What the public port is made of.
 #[derive(Clone)]
@@ -160,6 +166,8 @@ fn open(base: &str) -> Router<Shared> {
 fn closed(base: &str) -> Router<Shared> {
     Router::new()
         .route(&format!("{base}{}", path::INTROSPECT), post(introspect::post))
+        .route(&format!("{base}{POLICY}"), get(policy::get))
+        .route(&format!("{base}{MANIFEST}"), put(manifest::put))
         .method_not_allowed_fallback(respond::wrong_method)
 }
 

@@ -135,6 +135,7 @@ pub(super) fn oauth(failure: oauth::Error) -> Response {
         oauth::Error::Limited { retry_after } => limited(*retry_after),
         oauth::Error::Throttled { retry_after } => throttled(*retry_after),
         oauth::Error::Unavailable(_) => unavailable("the database does not answer; try again"),
+        oauth::Error::Review(_) => unavailable("the Kubernetes API does not answer; try again"),
         oauth::Error::Engine(_) | oauth::Error::KeyAway { .. } => unavailable("no token can be signed now; try again"),
         _ => fault(),
     };
@@ -152,7 +153,11 @@ pub(super) fn with_nonce(mut response: Response, nonce: &str) -> Response {
 
 fn refusal(reason: Refusal) -> Response {
     let unauthenticated = reason.code() == Refusal::InvalidClient.code();
-    let status = if unauthenticated { StatusCode::UNAUTHORIZED } else { StatusCode::BAD_REQUEST };
+    let status = match reason {
+        _ if unauthenticated => StatusCode::UNAUTHORIZED,
+        Refusal::NotItsRuntime => StatusCode::FORBIDDEN,
+        _ => StatusCode::BAD_REQUEST,
+    };
     let mut response = error(status, reason.code(), reason.description());
     if unauthenticated {
         let challenge = HeaderValue::from_static("Basic realm=\"holdfast\"");

@@ -105,10 +105,23 @@ label! {
     Success { Success = "success", Error = "error" }
 }
 label! {
+    /// How a request for a policy ended. `unchanged`: whoever asks has it already.
+    Refresh {
+        Success = "success", Unchanged = "unchanged", Denied = "denied", Invalid = "invalid", Error = "error",
+    }
+}
+label! {
+    /// What became of a manifest. `unchanged`: it was there already; `denied`: the sender may not, or another came
+    /// before.
+    Publication {
+        Success = "success", Unchanged = "unchanged", Denied = "denied", Invalid = "invalid", Error = "error",
+    }
+}
+label! {
     /// Limited endpoints.
     Endpoint {
         Token = "token", Authorize = "authorize", Introspect = "introspect", Revoke = "revoke", Register = "register",
-        Device = "device", Par = "par", Login = "login", Admin = "admin",
+        Device = "device", Par = "par", Login = "login", Admin = "admin", Policy = "policy",
     }
 }
 label! {
@@ -161,6 +174,8 @@ label! {
         Authorize = "/oauth/authorize",
         Par = "/oauth/par",
         Jwks = "/.well-known/jwks.json",
+        Policy = "/v1/resource-servers/{id}/policy",
+        Manifest = "/v1/resource-servers/{id}/manifest",
         Login = "/login",
         Logout = "/logout",
         Account = "/account",
@@ -178,6 +193,7 @@ label! {
         AdminResourceServer = "/admin/resource-servers/{id}",
         AdminDriftEvents = "/admin/resource-servers/{id}/drift-events",
         AdminDriftDismiss = "/admin/resource-servers/{id}/drift-events/{event_id}/dismiss",
+        AdminManifest = "/admin/resource-servers/{id}/manifest",
         AdminUsers = "/admin/users",
         AdminUser = "/admin/users/{id}",
         AdminSessions = "/admin/sessions",
@@ -194,7 +210,7 @@ label! {
     /// HTTP statuses this server answers with.
     Status {
         S200 = "200", S201 = "201", S202 = "202", S204 = "204", S303 = "303", S304 = "304", S400 = "400", S401 = "401", S403 = "403", S404 = "404", S405 = "405",
-        S408 = "408", S409 = "409", S413 = "413", S414 = "414", S415 = "415", S429 = "429", S431 = "431", S499 = "499",
+        S408 = "408", S409 = "409", S412 = "412", S413 = "413", S414 = "414", S415 = "415", S429 = "429", S431 = "431", S499 = "499",
         S500 = "500", S503 = "503", Other = "other",
     }
 }

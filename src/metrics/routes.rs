@@ -28,6 +28,17 @@ const EXPECTED: &[(Method, Route, &[Status])] = &[
         &[Status::S201, Status::S400, Status::S401, Status::S429, Status::S500, Status::S503],
     ),
     (Method::Get, Route::Jwks, &[Status::S200, Status::S304]),
+    (
+        Method::Get,
+        Route::Policy,
+        &[Status::S200, Status::S304, Status::S400, Status::S401, Status::S403, Status::S429, Status::S503],
+    ),
+    (
+        Method::Put,
+        Route::Manifest,
+        &[Status::S200, Status::S400, Status::S401, Status::S403, Status::S412, Status::S413, Status::S503],
+    ),
+    (Method::Get, Route::AdminManifest, &[Status::S200, Status::S401, Status::S403, Status::S404]),
     (Method::Get, Route::AuthorizationServer, &[Status::S200, Status::S304]),
     (Method::Get, Route::OpenidConfiguration, &[Status::S200, Status::S304]),
     (Method::Get, Route::ProtectedResource, &[Status::S200, Status::S304, Status::S404]),

@@ -35,6 +35,8 @@ impl Default for Denials {
 
 /// What was asked for: the `request` of a record.
 pub(super) const INTROSPECTION: &str = "introspection";
+/// Policy and manifest.
+pub(super) const RUNTIME: &str = "runtime";
 pub(super) const REVOCATION: &str = "revocation";
 pub(super) const PUSHED_REQUEST: &str = "pushed_request";
 pub(super) const DEVICE_AUTHORIZATION: &str = "device_authorization";
@@ -62,7 +64,8 @@ impl AuthorizationServer {
     /// Tells the audit of a refusal at an endpoint where clients authenticate.
     pub(super) async fn note_client_denial<T>(&self, request: &'static str, error: &Error, asked: &Asked<T>) {
         let Some(reason) = error.refusal().filter(|reason| counts(*reason)) else { return };
-        let door = if request == INTROSPECTION { Door::Introspection } else { Door::Clients };
+        let secrets_only = [INTROSPECTION, RUNTIME].contains(&request);
+        let door = if secrets_only { Door::Introspection } else { Door::Clients };
         let sender = asked.credentials.as_ref().ok().and_then(|presented| self.recognise(presented, door).ok());
         let Some(sender) = sender.filter(|sender| sender.is_proved()) else {
             return self.note_refusal(asked.source, reason.as_str());
@@ -118,7 +121,7 @@ impl AuthorizationServer {
         self.record_denial(AuditKind::AdminDenied, "insufficient_scope", &record).await;
     }
 
-    async fn record_denial(&self, kind: AuditKind, reason: &'static str, record: &Record<'_>) {
+    pub(super) async fn record_denial(&self, kind: AuditKind, reason: &'static str, record: &Record<'_>) {
         let own = self.inner.denials.0.count(&record.who.to_string()).is_ok();
         if own && matches!(tokio::time::timeout(PROMPT, self.write_denial(kind, record)).await, Ok(Ok(()))) {
             return;

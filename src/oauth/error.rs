@@ -7,6 +7,7 @@ use super::signer::KeyError;
 use crate::domain::clock::EntropyUnavailable;
 use crate::domain::refusal::Refusal;
 use crate::domain::resource_server::SigningAlgorithm;
+use crate::domain::reviewer::ReviewError;
 use crate::outbound::TransitError;
 use crate::seal;
 use crate::store;
@@ -54,6 +55,8 @@ pub enum Error {
     Key(#[from] KeyError),
     #[error(transparent)]
     Entropy(#[from] EntropyUnavailable),
+    #[error(transparent)]
+    Review(#[from] ReviewError),
     #[error("the issuer is not a URL")]
     Issuer(#[source] url::ParseError),
     /// An API key that is unknown or revoked.

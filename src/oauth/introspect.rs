@@ -106,6 +106,7 @@ impl AuthorizationServer {
         let authenticated = self.authenticate(presented, Door::Introspection, asked.source).await?;
         self.count(ClientEndpoint::Introspect, &authenticated, asked.source)?;
         self.spend(&authenticated).await?;
+        self.note_credential(&authenticated);
         let caller = authenticated.caller;
         if let Caller::Client(client) = &caller
             && client.client.state == ClientState::Suspended

@@ -16,6 +16,7 @@ pub enum ClientEndpoint {
     Revoke,
     Par,
     Device,
+    Policy,
 }
 
 /// Requests of one client in a minute at each of them; 0 = no limit.
@@ -26,22 +27,24 @@ pub struct ClientLimits {
     pub revoke: u32,
     pub par: u32,
     pub device: u32,
+    /// Of a resource server, or of whoever acts as it.
+    pub policy: u32,
 }
 
 #[derive(Default)]
 pub(super) struct Budgets {
     /// By [`ClientEndpoint`].
-    limiters: [Option<Limiter<String>>; 5],
+    limiters: [Option<Limiter<String>>; 6],
 }
 
 impl Budgets {
     pub fn new(limits: ClientLimits) -> Self {
-        let ClientLimits { token, introspect, revoke, par, device } = limits;
+        let ClientLimits { token, introspect, revoke, par, device, policy } = limits;
         let limiter = |per_minute: u32| (per_minute > 0).then(|| Limiter::per_minute(per_minute));
-        Self { limiters: [token, introspect, revoke, par, device].map(limiter) }
+        Self { limiters: [token, introspect, revoke, par, device, policy].map(limiter) }
     }
 
-    fn spend(&self, endpoint: ClientEndpoint, who: &String) -> Result<(), Error> {
+    pub fn spend(&self, endpoint: ClientEndpoint, who: &String) -> Result<(), Error> {
         let Some(limiter) = &self.limiters[endpoint as usize] else { return Ok(()) };
         limiter.count(who).map_err(|retry_after| Error::Throttled { retry_after })
     }

@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
+
 use crate::domain::credential::{Credential, CredentialState};
 use crate::domain::secret::SecretHash;
 
-use super::Error;
+use super::issue::hour;
 use super::time::{micros, optional, stamp};
 use super::tx::{Readable, Tx, on, row};
+use super::{Error, Store};
 
 row!(CredentialRow {
     id: String,
@@ -31,6 +34,18 @@ impl CredentialRow {
             id: self.id,
         };
         Ok((self.principal, credential))
+    }
+}
+
+impl Store {
+    /// Notes the hour in which a credential was used where nothing is issued for it.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn credential_used(&self, id: &str, at: Timestamp) -> Result<(), Error> {
+        let mut tx = self.inner.database.write().await?;
+        tx.stamp_credential(id, hour(at)).await?;
+        tx.commit().await
     }
 }
 

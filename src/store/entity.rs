@@ -90,6 +90,9 @@ impl Tx {
         if kind != Kind::Provider {
             self.delete_credentials(id).await?;
         }
+        if kind == Kind::ResourceServer {
+            self.delete_enforcement(id).await?;
+        }
         self.delete_consents_to(kind, id).await?;
         Ok(deleted)
     }

@@ -276,7 +276,7 @@ async fn insert(database: &Database, turn: &mut Turn, batch: &[&Waiting], locked
 }
 
 /// The beginning of its hour, in microseconds.
-fn hour(time: Timestamp) -> i64 {
+pub(super) fn hour(time: Timestamp) -> i64 {
     const HOUR: i64 = 3_600_000_000;
     time.as_microsecond().div_euclid(HOUR) * HOUR
 }

@@ -35,6 +35,7 @@ fn sqlite() -> Vec<Migration> {
         11 "audit" "migrations/sqlite/0011_audit.sql",
         12 "population" "migrations/common/0012_population.sql",
         13 "activity" "migrations/sqlite/0013_activity.sql",
+        14 "enforcement" "migrations/common/0014_enforcement.sql",
         15 "adoption" "migrations/common/0015_adoption.sql",
     ]
 }
@@ -54,6 +55,7 @@ fn postgres() -> Vec<Migration> {
         11 "audit" "migrations/postgres/0011_audit.sql",
         12 "population" "migrations/common/0012_population.sql",
         13 "activity" "migrations/postgres/0013_activity.sql",
+        14 "enforcement" "migrations/common/0014_enforcement.sql",
         15 "adoption" "migrations/common/0015_adoption.sql",
     ]
 }

@@ -4,6 +4,7 @@ mod adoption;
 mod alone;
 mod deletion;
 mod drift;
+pub mod enforcement;
 mod faults;
 mod gitops;
 pub mod harness;

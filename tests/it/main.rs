@@ -1,6 +1,7 @@
 //! One integration binary; its tree mirrors `src`.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // clippy.toml allows them in #[test] functions only, not in their helpers
 
+mod activity;
 mod attacks;
 mod chart;
 mod cli;

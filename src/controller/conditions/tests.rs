@@ -36,6 +36,7 @@ fn outcome(verdict: Verdict) -> Outcome {
         desired: None,
         verdict,
         secret: Published::Unwanted,
+        standing: None,
     }
 }
 

@@ -13,10 +13,11 @@ use crate::crd;
 use crate::crd::common::DriftStatus;
 use crate::crd::oauth_client::AttachmentStatus;
 use crate::crd::resource_server::policy::ToolAccess;
-use crate::crd::resource_server::status::ToolCounts;
+use crate::crd::resource_server::status::{EnforcementPoints, ToolCounts};
 use crate::crd::secret::{RetiringSecret, SecretStatus};
 use crate::domain::Class;
 use crate::domain::drift::gravest;
+use crate::domain::enforcement::{Coverage, Standing};
 use crate::manifest::Object;
 use crate::provision::SecretState;
 
@@ -100,7 +101,14 @@ fn resource_server(
     status.policy_version = Some(done.revision);
     let count = |access| object.spec.tools.iter().filter(|tool| tool.access == access).count() as i64;
     let (mapped, public) = (count(ToolAccess::Scoped), count(ToolAccess::Public));
-    status.tools = Some(ToolCounts { mapped, public, unmapped: 0, suggested: 0 });
+    let before = status.tools.take().unwrap_or_default();
+    let published = outcome.standing.map_or((before.unmapped, before.suggested), |s| (s.unmapped, s.suggested));
+    let (unmapped, suggested) = published;
+    status.tools = Some(ToolCounts { mapped, public, unmapped, suggested });
+    if let Some(Standing { coverage, .. }) = outcome.standing {
+        let Coverage { reporting, current, .. } = coverage;
+        status.enforcement_points = Some(EnforcementPoints { reporting, current });
+    }
     let (state, live) = match &outcome.launch {
         Some(Launch::Live(blockers)) if blockers.is_empty() => ("Ready", true),
         Some(Launch::Live(_)) => ("NeedsSetup", false),

@@ -106,6 +106,7 @@ impl Call {
             Entity::DriftEvent => format!("drift-event/{what}"),
             Entity::Resource => format!("resource/{what}"),
             Entity::Offer => format!("offer/{what}"),
+            Entity::ResourceServer => format!("ResourceServer/{what}"),
             _ => format!("user/{what}"),
         };
         Self { metrics: Arc::clone(&parts.metrics.metrics), entity, operation, what }
@@ -176,6 +177,9 @@ impl Call {
             Err(Refused::Answered(answer)) => (*answer, Outcome::Invalid),
             Err(Refused::Identity(error)) => problem(error),
             Err(Refused::Oauth(error)) => (respond::oauth(*error), Outcome::Error),
+            Err(Refused::Activity(error @ activity::Error::Gone)) => {
+                (respond::error(StatusCode::NOT_FOUND, "not_found", &error.to_string()), Outcome::Invalid)
+            }
             Err(Refused::Activity(error)) => (fault(&error), Outcome::Error),
             Err(Refused::Provision(error)) => (patch::failure(*error), Outcome::Error),
         };

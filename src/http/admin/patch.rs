@@ -42,7 +42,7 @@ pub async fn resource_server(
 }
 
 /// The last segment of the path, when it can be an id.
-pub struct Id(String);
+pub struct Id(pub String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Response;

@@ -1,7 +1,8 @@
 //! Which route a request is for, and which limit it counts against.
 
 use crate::http::public::{
-    END_SESSION, LEGACY_AUTHORIZE, LEGACY_REGISTER, LEGACY_TOKEN, LOGOUT, PASSWORD, TRANSACTION, WITHDRAW, pages,
+    END_SESSION, LEGACY_AUTHORIZE, LEGACY_REGISTER, LEGACY_TOKEN, LOGOUT, MANIFEST, PASSWORD, POLICY, TRANSACTION,
+    WITHDRAW, pages,
 };
 use crate::metrics::{Endpoint, Route};
 use crate::oauth::path;
@@ -26,6 +27,8 @@ pub fn of(matched: &str, base: &str) -> Route {
         path::DEVICE_AUTHORIZATION => Route::DeviceAuthorization,
         path::DEVICE => Route::Device,
         path::JWKS => Route::Jwks,
+        POLICY => Route::Policy,
+        MANIFEST => Route::Manifest,
         pages::LOGIN => Route::Login,
         LOGOUT => Route::Logout,
         pages::ACCOUNT | END_SESSION | WITHDRAW | PASSWORD => Route::Account,
@@ -40,6 +43,7 @@ pub fn of(matched: &str, base: &str) -> Route {
         "/admin/resource-servers/{id}" => Route::AdminResourceServer,
         "/admin/resource-servers/{id}/drift-events" => Route::AdminDriftEvents,
         "/admin/resource-servers/{id}/drift-events/{event_id}/dismiss" => Route::AdminDriftDismiss,
+        "/admin/resource-servers/{id}/manifest" => Route::AdminManifest,
         "/admin/users" => Route::AdminUsers,
         "/admin/sessions" | "/admin/sessions/{id}" => Route::AdminSessions,
         user if user.starts_with("/admin/users/{id}") => Route::AdminUser,
@@ -77,6 +81,7 @@ pub const fn endpoint(route: Route) -> Option<Endpoint> {
         Route::Authorize => Endpoint::Authorize,
         Route::Par => Endpoint::Par,
         Route::Device | Route::DeviceAuthorization => Endpoint::Device,
+        Route::Policy | Route::Manifest => Endpoint::Policy,
         Route::Login => Endpoint::Login,
         Route::Register | Route::Registration => Endpoint::Register,
         Route::AdminResources
@@ -87,6 +92,7 @@ pub const fn endpoint(route: Route) -> Option<Endpoint> {
         | Route::AdminResourceServer
         | Route::AdminDriftEvents
         | Route::AdminDriftDismiss
+        | Route::AdminManifest
         | Route::AdminUsers
         | Route::AdminUser
         | Route::AdminSessions

@@ -28,7 +28,8 @@ pub(super) fn object(
         token_source: token_source(writer, &server.token_source),
         lifecycle: match server.lifecycle {
             from::Lifecycle::Draft => to::Lifecycle::Draft,
-            from::Lifecycle::Live => to::Lifecycle::Live,
+            // what was asked for: the object says again what keeps it from it
+            from::Lifecycle::NeedsSetup | from::Lifecycle::Live => to::Lifecycle::Live,
         },
         scopes: server.scopes.iter().map(|item| scope(writer, item)).collect(),
         tools: server.tools.iter().map(|item| tool(writer, item)).collect(),

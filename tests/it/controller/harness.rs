@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use holdfast::activity::{self, Activity};
 use holdfast::app::system::{SystemClock, SystemEntropy};
 use holdfast::controller::{self, Board, Settings};
 use holdfast::crd::condition::find;
@@ -46,6 +47,7 @@ pub struct World {
 pub struct Operator {
     pub store: Store,
     pub board: Board,
+    pub activity: Activity,
     pub metrics: Arc<Metrics>,
     pub leadership: watch::Receiver<Option<Epoch>>,
     stop: CancellationToken,
@@ -105,6 +107,13 @@ impl World {
             leadership: follower.clone(),
             actor: Actor::controller(),
         });
+        let activity = Activity::new(activity::Parts {
+            store: store.clone(),
+            clock: Arc::new(SystemClock),
+            observer: Arc::new(Unobserved),
+            issuer: ISSUER.to_owned(),
+            rules: activity::Rules::default(),
+        });
         let (stop, board, metrics) = (CancellationToken::new(), Board::default(), Metrics::new().unwrap());
         let parts = controller::Parts {
             client: self.door.as_ref().unwrap_or(&self.client).clone(),
@@ -124,13 +133,18 @@ impl World {
             },
             leadership,
             board: board.clone(),
+            enforcement: Arc::new(activity.clone()),
         };
         let feed = tokio::spawn({
             let (store, stop) = (store.clone(), stop.clone());
             async move { store.follow(stop).await }
         });
+        let points = tokio::spawn({
+            let (activity, stop) = (activity.clone(), stop.clone());
+            async move { activity.follow(stop).await }
+        });
         let run = tokio::spawn(controller::run(parts, stop.clone()));
-        Operator { store, board, metrics, leadership: follower, stop, tasks: vec![run, feed] }
+        Operator { store, board, activity, metrics, leadership: follower, stop, tasks: vec![run, feed, points] }
     }
 
     fn resource(kind: &str) -> ApiResource {

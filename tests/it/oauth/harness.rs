@@ -10,6 +10,7 @@ use holdfast::domain::clock::EntropyUnavailable;
 use holdfast::domain::credential::CredentialState;
 use holdfast::domain::outcome::{ObjectStatus, StatusBoard};
 use holdfast::domain::purge::{Keep, PurgeTarget};
+use holdfast::domain::reviewer::Reviewer;
 use holdfast::domain::{Actor, Clock, Credential, Entropy, Epoch, Kind, OwnerKey, SecretText, Spec};
 use holdfast::http::{Health, MetricsPage, Sources, admin, public, serve};
 use holdfast::identity::{self, Identity, Rules};
@@ -67,6 +68,7 @@ pub struct Server {
     pub server: AuthorizationServer,
     pub store: Store,
     pub identity: Identity,
+    pub activity: Activity,
     pub clock: Arc<HandClock>,
     pub metrics: Arc<Metrics>,
     pub health: Health,
@@ -95,6 +97,7 @@ pub struct Setup {
     pub clock: Option<Arc<HandClock>>,
     pub dynamic: DynamicParts,
     pub nonce_required: bool,
+    pub reviewer: Option<Arc<dyn Reviewer>>,
 }
 
 impl Default for Setup {
@@ -113,6 +116,7 @@ impl Default for Setup {
             clock: None,
             dynamic: DynamicParts::default(),
             nonce_required: false,
+            reviewer: None,
         }
     }
 }
@@ -155,7 +159,7 @@ impl Setup {
             store: store.clone(),
             sealer: sealer(),
             keys: self.keys,
-            issuer: self.issuer,
+            issuer: self.issuer.clone(),
             clock: clock.clone(),
             entropy: Arc::new(Random),
             failures_per_minute: self.failures_per_minute,
@@ -167,6 +171,7 @@ impl Setup {
             refresh_grace: Duration::from_secs(30),
             pushed_requests: self.pushed,
             dynamic: DynamicParts { observer: metrics.clone(), ..self.dynamic },
+            reviewer: self.reviewer,
         })
         .await
         .unwrap();
@@ -197,8 +202,17 @@ impl Setup {
             rules: self.rules,
         })
         .unwrap();
-        let activity =
-            Activity::new(activity::Parts { store: store.clone(), clock: clock.clone(), observer: metrics.clone() });
+        let activity = Activity::new(activity::Parts {
+            store: store.clone(),
+            clock: clock.clone(),
+            observer: metrics.clone(),
+            issuer: self.issuer,
+            rules: activity::Rules::default(),
+        });
+        tokio::spawn({
+            let (activity, stop) = (activity.clone(), stop.clone());
+            async move { activity.follow(stop).await }
+        });
         let public = public::Parts {
             server: server.clone(),
             identity: identity.clone(),
@@ -213,7 +227,7 @@ impl Setup {
             provisioner,
             policy: Arc::default(),
             identity: identity.clone(),
-            activity,
+            activity: activity.clone(),
             board: Arc::new(Empty),
             metrics: page,
             health: health.clone(),
@@ -221,9 +235,23 @@ impl Setup {
         };
         let public = listen(public, &stop).await;
         let admin = listen(admin::router(parts).unwrap(), &stop).await;
+        let kept = activity;
         tokio::spawn(async move { leads.closed().await });
         let (http, stop) = (reqwest::Client::new(), stop.drop_guard());
-        Server { server, store, identity, clock, metrics, health, public, admin, http, directory, _stop: stop }
+        Server {
+            server,
+            store,
+            identity,
+            activity: kept,
+            clock,
+            metrics,
+            health,
+            public,
+            admin,
+            http,
+            directory,
+            _stop: stop,
+        }
     }
 }
 

@@ -42,6 +42,7 @@ async fn again(server: &Server, sealer: Sealer) -> Result<AuthorizationServer, E
         refresh_grace: std::time::Duration::from_secs(30),
         pushed_requests: holdfast::oauth::PushedRules::default(),
         dynamic: DynamicParts::default(),
+        reviewer: None,
     })
     .await
 }

@@ -61,6 +61,7 @@ async fn beside(home: &Home) -> (Store, AuthorizationServer) {
         limits: defaults.limits,
         pushed_requests: defaults.pushed,
         dynamic: defaults.dynamic,
+        reviewer: None,
         max_exchanges: 4,
         device: DeviceOptions { lifetime: SignedDuration::from_secs(600), interval: 5 },
         dpop: DpopOptions { nonce_required: false, window: SignedDuration::from_secs(60) },

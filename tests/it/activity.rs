@@ -1,0 +1,9 @@
+//! What happens to a live policy, and what those who enforce it are told.
+
+mod policy;
+mod policy_accounts;
+mod policy_consequences;
+mod policy_manifest;
+mod policy_points;
+mod policy_stream;
+mod program;
