@@ -143,7 +143,7 @@ fn statement(losses: &[Loss], now: Timestamp) -> Statement {
                     EXISTS (SELECT 1 FROM of_client l WHERE l.client = t.client_id AND t.issued_at < l.until
                         AND (l.server = '' OR l.server = t.resource_server_id) AND {token})
                     OR EXISTS (SELECT 1 FROM of_server l WHERE l.server = t.resource_server_id AND {token}))) AS tokens,
-            (SELECT COUNT(*) FROM of_grant g WHERE EXISTS (SELECT 1 FROM refresh_token r WHERE r.grant_id = g.id
+            (SELECT COUNT(*) FROM of_grant f WHERE EXISTS (SELECT 1 FROM refresh_token r WHERE r.grant_id = f.id
                 AND r.used_at IS NULL AND r.idle_expires_at > {now_at})) AS families,
             (SELECT COUNT(*) FROM (
                 SELECT subject AS person FROM of_grant
@@ -156,4 +156,48 @@ fn statement(losses: &[Loss], now: Timestamp) -> Statement {
             ) AS people) AS users"
     ));
     statement
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sqlx::Row;
+
+    use super::*;
+    use crate::domain::observer::Unobserved;
+    use crate::store::tx::Connection;
+    use crate::store::{Options, Store};
+
+    #[tokio::test]
+    async fn what_grows_with_use_is_found_by_its_indexes() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options::new(format!("sqlite://{}", dir.path().join("a.db").display()));
+        let store = Store::open(&options, Arc::new(Unobserved)).await.unwrap();
+        store.migrate().await.unwrap();
+        let text = || "x".to_owned();
+        let losses = [
+            Loss::Client { client_id: text(), resource_server_id: text(), scope: text(), before: Timestamp::MAX },
+            Loss::ResourceServer { id: text(), scope: text() },
+            Loss::Role { resource_server_id: text(), role: text() },
+            Loss::User { id: text() },
+        ];
+        let Statement { sql, binds } = statement(&losses, Timestamp::UNIX_EPOCH);
+        let mut tx = store.read().await.unwrap();
+        let Connection::Sqlite(connection) = &mut tx.connection else { unreachable!() };
+        let query = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
+        let bound = binds.into_iter().fold(query, |query, bind| match bind {
+            Bind::Text(text) => query.bind(text),
+            Bind::Number(number) => query.bind(number),
+            Bind::Bytes(bytes) => query.bind(bytes),
+        });
+        let steps = bound.fetch_all(&mut **connection).await.unwrap();
+        let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
+        for (alias, table) in
+            [("t", "access token"), ("g", "grant"), ("r", "refresh token"), ("c", "consent"), ("a", "role")]
+        {
+            let found: Vec<&String> = steps.iter().filter(|step| step.split(' ').nth(1) == Some(alias)).collect();
+            assert!(!found.is_empty() && found.iter().all(|step| step.starts_with("SEARCH")), "{table}: {steps:#?}");
+        }
+    }
 }

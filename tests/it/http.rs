@@ -3,4 +3,5 @@
 mod admin;
 mod limits;
 mod log;
+mod plan;
 mod ports;

@@ -107,6 +107,41 @@ plan: 2 update
     assert_eq!((code, &answer["objects"][0]["fields"][0]["field"]), (1, &json!("spec.resourceURI")));
 }
 
+/// K7: each fault and each change is told by file and line
+#[tokio::test]
+async fn a_folder_is_planned_file_by_file() {
+    let house = House::new().await;
+    let folder = house.home.path().join("change");
+    std::fs::create_dir(&folder).unwrap();
+    let (server, client) = POLICY.split_once("---\n").unwrap();
+    // without a line feed at its end
+    std::fs::write(folder.join("a.yaml"), server.trim_end()).unwrap();
+    std::fs::write(
+        folder.join("b.yaml"),
+        format!("# first\n---\n{}", client.replace("scopes: [invoices.read, invoices.write]", "scopes: []")),
+    )
+    .unwrap();
+    std::fs::write(folder.join("c.yaml"), "kind: [\n").unwrap();
+    let key = house.home.path().join("key");
+    std::fs::write(&key, format!("{}\n", house.key)).unwrap();
+    let (folder, key) = (folder.display().to_string(), key.display().to_string());
+    let url = house.server.admin("");
+    let output =
+        house.home.command(&["plan", "-f", &folder, "--server", &url, "--api-key-file", &key, "--json"]).output();
+    let (code, out, err) = told(&output.unwrap());
+    let answer: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
+    let place = |object: &Value| {
+        let file = object["file"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        (file, object["line"].as_u64().unwrap(), object["action"].as_str().unwrap().to_owned())
+    };
+    let places: Vec<_> = answer["objects"].as_array().unwrap().iter().map(place).collect();
+    let expected = [("a.yaml", 1, "unchanged"), ("b.yaml", 2, "update"), ("c.yaml", 1, "invalid")];
+    assert_eq!(
+        (code, places),
+        (1, expected.map(|(file, line, action)| (file.to_owned(), line, action.to_owned())).to_vec())
+    );
+}
+
 /// K7: documents refer to each other before either is there, and what nobody here knows is called unknown
 #[tokio::test]
 async fn documents_are_planned_together() {
