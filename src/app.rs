@@ -18,6 +18,7 @@ pub mod system;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::activity;
 use crate::config::Settings;
 use crate::crd;
 use crate::identity;
@@ -53,6 +54,8 @@ pub enum Error {
     OAuth(#[from] oauth::Error),
     #[error(transparent)]
     Identity(#[from] identity::Error),
+    #[error(transparent)]
+    Activity(#[from] activity::Error),
     #[error("failed to lead")]
     Provision(#[from] provision::Error),
     #[error("failed to open the {name} on {address}")]

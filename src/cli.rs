@@ -5,6 +5,7 @@ mod apikey;
 mod config_check;
 mod crds;
 mod dcr;
+mod drift;
 mod export;
 mod grant;
 mod key;
@@ -74,6 +75,9 @@ enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),
+    /// What happened to a live policy: list it, show it, dismiss it
+    #[command(subcommand)]
+    Drift(drift::Arguments),
     /// Change what the database holds, without the server
     #[command(subcommand)]
     Admin(Admin),
@@ -181,6 +185,7 @@ fn answer(config: Option<&Path>, command: Command) -> Result<(Table, u8), Failur
         // it has exit codes of its own
         Command::Plan(_) => Table::default(),
         Command::Config(Config::Check) => config_check::run(&settings(environment)?),
+        Command::Drift(arguments) => drift::run(&settings(environment)?, &arguments)?,
         Command::Admin(command) => admin(&settings(environment)?, command)?,
     };
     Ok((table, 0))

@@ -112,6 +112,8 @@ pub struct Done {
     pub ignored: Vec<DriftedField>,
     pub correction: Option<Correction>,
     pub secret: SecretState,
+    /// Records in the log of a resource server that nobody has dismissed.
+    pub undismissed: i64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

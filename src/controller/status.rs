@@ -124,6 +124,9 @@ fn is_same(before: &Value, after: &Value) -> bool {
             for moving in ["attachedClients", "connections", "enforcementPoints"] {
                 members.remove(moving);
             }
+            if let Some(Value::Object(drift)) = members.get_mut("drift") {
+                drift.remove("undismissed");
+            }
         }
         let retiring = status.pointer_mut("/secret/retiring").and_then(Value::as_array_mut);
         for item in retiring.into_iter().flatten().filter_map(Value::as_object_mut) {

@@ -21,7 +21,10 @@ impl Provisioner {
     pub async fn apply(&self, desired: &Desired) -> Result<Applied, Error> {
         match self.look(desired).await? {
             Some(applied) => Ok(applied),
-            None => self.apply_in_transaction(desired).await,
+            None => {
+                let applied = self.apply_in_transaction(desired).await?;
+                self.with_log(desired.spec.kind(), applied).await
+            }
         }
     }
 
@@ -34,7 +37,19 @@ impl Provisioner {
             return Ok(Some(Applied::Refused(refused)));
         }
         let work = work(desired, &situation, self.now());
-        Ok(work.is_empty().then(|| Applied::Done(Box::new(unchanged(desired, situation, &work)))))
+        if !work.is_empty() {
+            return Ok(None);
+        }
+        let applied = Applied::Done(Box::new(unchanged(desired, situation, &work)));
+        self.with_log(desired.spec.kind(), applied).await.map(Some)
+    }
+
+    /// Adds what its log says by now.
+    async fn with_log(&self, kind: Kind, mut applied: Applied) -> Result<Applied, Error> {
+        if let (Applied::Done(done), Kind::ResourceServer) = (&mut applied, kind) {
+            done.undismissed = self.store().read().await?.undismissed(&done.entity_id).await?;
+        }
+        Ok(applied)
     }
 
     async fn apply_in_transaction(&self, desired: &Desired) -> Result<Applied, Error> {
@@ -78,6 +93,7 @@ impl Provisioner {
             ignored: work.plan.ignored,
             correction: managed.correction,
             secret: secret::state(&entity.map(|e| e.credentials).unwrap_or_default(), &desired.secret),
+            undismissed: 0,
         })))
     }
 
@@ -278,6 +294,7 @@ fn unchanged(desired: &Desired, situation: Situation, work: &Work) -> Done {
         ignored: work.plan.ignored.clone(),
         correction: managed.and_then(|m| m.correction),
         secret: secret::state(&work.credentials, &desired.secret),
+        undismissed: 0,
     }
 }
 

@@ -4,6 +4,8 @@
 //! The one statement that marks change rows as derived also reads them, so that each is derived exactly once, in the
 //! transaction that records what follows from it.
 
+mod group;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -17,27 +19,14 @@ use crate::domain::resource_server::Lifecycle;
 use crate::domain::spec::Spec;
 use crate::domain::{Actor, Epoch};
 
+use self::group::{ChangeRow, Group, change, groups};
 use super::activity::Place;
 use super::mapping::{self, Cell};
-use super::time::stamp;
 use super::tx::{Connection, Readable, Tx, on, row};
 use super::{Error, Store};
 
 /// So many change rows at once; a transaction of somebody else that is larger is settled in pieces.
 const BATCH: i64 = 1000;
-
-row!(ChangeRow {
-    sequence: i64,
-    at: i64,
-    table_name: String,
-    entity_kind: String,
-    entity_id: String,
-    old: Option<String>,
-    new: Option<String>,
-    actor: String,
-    batch: i64,
-    present: i64,
-});
 
 row!(CredentialRow {
     id: String,
@@ -46,18 +35,6 @@ row!(CredentialRow {
     issued_at: i64,
     retire_at: Option<i64>,
 });
-
-/// What one transaction changed of one entity.
-struct Group {
-    /// Tells transactions apart, where the engine does.
-    batch: i64,
-    kind: Kind,
-    /// Empty after a TRUNCATE.
-    id: String,
-    actor: Actor,
-    changes: Vec<Change>,
-    outside: bool,
-}
 
 impl Store {
     /// Settles what was changed by others than ourselves; returns how many change rows there were.
@@ -273,7 +250,7 @@ impl Tx {
             let Some(place) = self.place(&id).await? else { continue };
             let own = &mapping::tables(Kind::ResourceServer)[0];
             let source =
-                self.mapped_rows(own, Some(&id)).await?.pop().map(|row| as_row(&own.columns, &row.id, row.cells));
+                self.mapped_rows(own, Some(&id)).await?.pop().map(|row| as_row(own.columns, &row.id, row.cells));
             let source = source.as_ref().and_then(|row| row.get("token_source")?.as_str());
             if source.is_some_and(|source| provider::is_source(source, &group.id)) {
                 for happened in &told {
@@ -321,7 +298,7 @@ impl Tx {
         let mut rows = Rows::default();
         for table in mapping::tables(kind) {
             for row in self.mapped_rows(table, Some(id)).await? {
-                let mut cells = as_row(&table.columns, &row.id, row.cells);
+                let mut cells = as_row(table.columns, &row.id, row.cells);
                 cells.insert(table.entity.to_owned(), id.into());
                 rows.insert(table.name, cells);
             }
@@ -349,21 +326,6 @@ impl Tx {
     }
 }
 
-impl Group {
-    fn cause(&self, happened: &Happened) -> Cause {
-        let from = self.changes.get(happened.from).or(self.changes.first());
-        let at = from.map_or(Timestamp::UNIX_EPOCH, |change| change.at);
-        let sequence = from.map(|change| change.sequence);
-        Cause { sequence, outside: self.outside, ..Cause::own(self.actor.clone(), at) }
-    }
-
-    /// Of what changes nothing of the resource server's own.
-    fn cause_at(&self, happened: &Happened, place: &Place) -> Cause {
-        let version = Some(place.revision).filter(|revision| *revision > 0);
-        Cause { prior_version: version, version, ..self.cause(happened) }
-    }
-}
-
 impl Place {
     /// As its row named it, which is gone.
     fn named(&mut self, row: &Row) {
@@ -373,49 +335,6 @@ impl Place {
         }
         self.owner = of("owner_namespace").zip(of("owner_name")).map(|(namespace, name)| format!("{namespace}/{name}"));
     }
-}
-
-/// Change rows by what changed together, in order. What cannot be read is logged; it stays settled.
-fn groups(rows: Vec<Readable<ChangeRow>>, outside: bool) -> Vec<Group> {
-    let mut rows: Vec<ChangeRow> = rows.into_iter().filter_map(|Readable(row)| row).collect();
-    rows.sort_by_key(|row| row.sequence);
-    let mut groups: Vec<Group> = Vec::new();
-    // rows of the database that this one was copied from count as settled; so does what is no policy
-    for row in rows.into_iter().filter(|row| row.present != 0) {
-        let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.as_str() == row.entity_kind) else { continue };
-        let (batch, id, actor) = (row.batch, row.entity_id.clone(), Actor::recorded(row.actor.clone()));
-        let change = match change(row) {
-            Ok(change) => change,
-            Err(error) => {
-                tracing::error!(%error, "a change that cannot be read is not told of");
-                continue;
-            }
-        };
-        let same =
-            |group: &&mut Group| group.batch == batch && group.kind == kind && group.id == id && group.actor == actor;
-        match groups.iter_mut().rfind(same) {
-            Some(group) => group.changes.push(change),
-            None => groups.push(Group { batch, kind, id, actor, changes: vec![change], outside }),
-        }
-    }
-    groups
-}
-
-fn change(row: ChangeRow) -> Result<Change, Error> {
-    let corrupt = || Error::Corrupt { table: "change", key: row.sequence.to_string() };
-    let side = |text: Option<String>| match text.map(|text| serde_json::from_str::<Row>(&text)) {
-        None => Ok(None),
-        Some(Ok(row)) => Ok(Some(row)),
-        Some(Err(_)) => Err(corrupt()),
-    };
-    Ok(Change {
-        sequence: row.sequence,
-        at: stamp(row.at, corrupt)?,
-        old: side(row.old)?,
-        new: side(row.new)?,
-        table: row.table_name,
-        actor: Actor::recorded(row.actor),
-    })
 }
 
 /// A row of a mapped table in the form of a change row: column by column, JSON as text.

@@ -1,5 +1,8 @@
 //! What happens to a live policy, and what those who enforce it are told.
 
+mod derived;
+mod front;
+mod log;
 mod policy;
 mod policy_accounts;
 mod policy_consequences;
@@ -7,3 +10,4 @@ mod policy_manifest;
 mod policy_points;
 mod policy_stream;
 mod program;
+mod stage;

@@ -1,5 +1,6 @@
 //! The controller against a real API server, its store a SQLite file of the test's own.
 
+mod activity;
 mod adoption;
 mod alone;
 mod deletion;

@@ -88,3 +88,15 @@ fn kinds_of_the_audit_and_targets_of_a_purge_are_listed() {
         PurgeTarget::ALL.iter().map(|target| target.as_str()).filter(|target| !targets.contains(target)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
+
+/// D2: the document lists every type of record as the code has it.
+#[test]
+fn types_of_the_log_are_listed_as_they_are_declared() {
+    use holdfast::domain::ActivityType;
+    let text = fs::read_to_string(root().join("docs/drift.md")).unwrap();
+    let (_, table) = text.split_once("| type | members | what it says |\n|---|---|---|\n").unwrap();
+    let row = |event: &ActivityType| {
+        format!("| `{}` | {} | {} |", event.as_str(), event.members().join(" "), event.meaning())
+    };
+    assert_eq!(table.lines().collect::<Vec<_>>(), ActivityType::ALL.iter().map(row).collect::<Vec<_>>());
+}

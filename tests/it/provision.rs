@@ -40,6 +40,11 @@ impl House {
         Self { database, store, clock, provisioner, leadership }
     }
 
+    /// Of whoever leads.
+    pub fn epoch(&self) -> Epoch {
+        self.leadership.borrow().unwrap()
+    }
+
     pub async fn apply(&self, desired: &Desired) -> Done {
         match self.provisioner.apply(desired).await.unwrap() {
             Applied::Done(done) => *done,

@@ -25,6 +25,7 @@ fn done() -> Done {
         ignored: Vec::new(),
         correction: None,
         secret: SecretState::default(),
+        undismissed: 0,
     }
 }
 

@@ -96,6 +96,9 @@ fn resource_server(
     settings: &Settings,
 ) {
     status.drift = drift(outcome).or(status.drift.take());
+    if let (Some(drift), Some(done)) = (&mut status.drift, outcome.done()) {
+        drift.undismissed = Some(done.undismissed);
+    }
     status.secret = secret(&Object::ResourceServer(Box::new(object.clone())), outcome, status.secret.take());
     let Some(done) = outcome.done() else { return };
     status.policy_version = Some(done.revision);
