@@ -173,6 +173,11 @@ async fn only_settled_and_reported_changes_go(#[case] engine: Engine) {
     purged(&store, PurgeTarget::ChangeLog, &keep()).await;
     assert!(kept("entity_id = 'portal'").await >= portal, "what is not told stays");
     fresh.sql(&format!("UPDATE report SET reported_at = {old}")).await;
+    // what was changed from outside goes only once it is in the log
+    purged(&store, PurgeTarget::ChangeLog, &keep()).await;
+    assert!(kept("derived = 0").await > 1);
+    let epoch = store.take_over().await.unwrap();
+    store.settle(epoch).await.unwrap();
     assert!(purged(&store, PurgeTarget::ChangeLog, &keep()).await > 0);
     assert_eq!(kept("1 = 1").await, 1, "of {all}");
     assert_eq!(fresh.number("SELECT count(*) FROM report").await, 0);
