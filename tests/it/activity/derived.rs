@@ -2,7 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use holdfast::domain::{Activity, ActivityType, Actor, AuditKind, Cause, Clock, DeletionPolicy, Kind, Reason};
+use holdfast::domain::credential::Rotation;
+use holdfast::domain::desired::SecretSource;
+use holdfast::domain::{
+    Activity, ActivityType, Actor, AuditKind, Cause, Clock, DeletionPolicy, Desired, Kind, Reason, SecretText,
+};
+use holdfast::provision::{Held, SecretStep};
 use holdfast::store;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -353,4 +358,55 @@ async fn a_log_outlives_its_resource_server_and_goes_on_when_it_returns(#[values
     assert_eq!(stage.fresh().await, ["resource_recreated"]);
     assert!(stage.types().await.contains(&ActivityType::Launched));
     assert_eq!(member(&stage.server, "lifecycle"), "Live");
+}
+
+/// D7: a rotation says until when the secret before works, and its end is told when it comes.
+#[rstest]
+#[tokio::test]
+async fn a_rotated_secret_is_told_with_its_overlap(#[values(Sqlite, Postgres)] engine: Engine) {
+    let mut stage = Stage::on(engine).await;
+    let secret = |letter: &str| {
+        let hash = SecretText::new(letter.repeat(40)).hash();
+        SecretSource::Referenced { hash, rotation: Rotation::default() }
+    };
+    let of = |letter: &str| Desired { secret: secret(letter), ..stage.server.clone() };
+    let (first, second) = (of("a"), of("b"));
+    stage.house.apply(&first).await;
+    let added = stage.news().await;
+    assert_eq!(added[0].activity.event, ActivityType::SecretAdded);
+    let before = stage.house.apply(&second).await.secret.retiring[0].clone();
+    let told = stage.news().await;
+    assert_eq!((told.len(), told[0].activity.event), (1, ActivityType::SecretRotated));
+    let payload = &told[0].activity.payload;
+    assert_eq!(payload["rotated_by"], "controller");
+    assert_eq!(payload["rotated_at"], told[0].cause.at.to_string());
+    assert_eq!(payload["prior_credential_id"], added[0].activity.payload["credential_id"]);
+    assert_eq!(payload["prior_credential_id"], before.id);
+    assert_eq!(payload["retire_at"], before.retire_at.unwrap().to_string());
+    stage.house.clock.advance(100_000);
+    stage.house.apply(&second).await;
+    assert_eq!(stage.fresh().await, ["secret_ended"]);
+}
+
+/// The steps of publishing a generated secret are one record, those of replacing it two more and no third.
+#[rstest]
+#[tokio::test]
+async fn a_generated_secret_is_told_when_it_is_made(#[values(Sqlite, Postgres)] engine: Engine) {
+    let mut stage = Stage::on(engine).await;
+    let made = Desired { secret: SecretSource::Generated(Rotation::default()), ..stage.server.clone() };
+    stage.house.apply(&made).await;
+    let settle = async |stage: &Stage, made: &Desired, held: Held| {
+        stage.house.provisioner.settle_secret(made, &stage.id, held).await.unwrap()
+    };
+    let SecretStep::Write(text) = settle(&stage, &made, Held::Absent).await else { panic!("nothing is made") };
+    assert_eq!(stage.fresh().await, ["secret_added"]);
+    assert!(matches!(settle(&stage, &made, Held::Value(text.clone())).await, SecretStep::Settled(_)));
+    assert_eq!(stage.fresh().await, [] as [&str; 0]);
+    stage.house.clock.advance(10);
+    let due = Rotation { rotate_issued_before: Some(stage.house.clock.now()), ..Rotation::default() };
+    let due = Desired { secret: SecretSource::Generated(due), ..made };
+    let SecretStep::Write(next) = settle(&stage, &due, Held::Value(text)).await else { panic!("nothing is made") };
+    assert_eq!(stage.fresh().await, ["secret_added"]);
+    settle(&stage, &due, Held::Value(next)).await;
+    assert_eq!(stage.fresh().await, ["secret_rotated"]);
 }
