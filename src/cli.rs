@@ -2,6 +2,7 @@
 
 mod adopt;
 mod apikey;
+mod brake;
 mod config_check;
 mod crds;
 mod dcr;
@@ -72,6 +73,9 @@ enum Command {
     Export(export::Arguments),
     /// Hand a row over to an object, or the database to another cluster, without the server
     Adopt(adopt::Arguments),
+    /// Deletions that wait because there were too many at once
+    #[command(subcommand)]
+    Brake(brake::Arguments),
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),
@@ -184,6 +188,7 @@ fn answer(config: Option<&Path>, command: Command) -> Result<(Table, u8), Failur
         Command::Adopt(arguments) => adopt::run(&settings(environment)?, &arguments)?,
         // it has exit codes of its own
         Command::Plan(_) => Table::default(),
+        Command::Brake(arguments) => brake::run(&settings(environment)?, &arguments)?,
         Command::Config(Config::Check) => config_check::run(&settings(environment)?),
         Command::Drift(arguments) => drift::run(&settings(environment)?, &arguments)?,
         Command::Admin(command) => admin(&settings(environment)?, command)?,

@@ -5,10 +5,12 @@
 
 mod backoff;
 mod board;
+mod brake;
 mod cache;
 mod cleanup;
 mod conditions;
 mod context;
+mod definitions;
 mod dereference;
 mod error;
 mod event;
@@ -16,6 +18,7 @@ mod index;
 mod kubernetes;
 mod lease;
 mod master_key;
+mod orphans;
 mod outcome;
 mod publish;
 mod reconcile;
@@ -80,6 +83,8 @@ pub struct Settings {
     pub identity: String,
     /// How often each object is looked at though nothing happened; spread by up to a quarter.
     pub rescan: Duration,
+    /// A brake to confirm at the beginning of a term.
+    pub confirm: Option<String>,
 }
 
 /// How long reconciles that are under way may take to end.

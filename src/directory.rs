@@ -5,6 +5,7 @@
 
 mod absence;
 mod board;
+mod brake;
 mod dereference;
 mod outcome;
 mod publish;
@@ -40,8 +41,6 @@ use world::World;
 
 /// How often the folder is looked at.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often every object is compared although nothing was heard of a change.
-const SCAN: Duration = Duration::from_secs(300);
 /// How long one kind waits for the rows of the kind before it to be seen.
 const SEEN: Duration = Duration::from_secs(2);
 
@@ -52,6 +51,10 @@ pub struct Parts {
     pub secrets: PathBuf,
     pub issuer: String,
     pub policy: manifest::Policy,
+    /// A brake to confirm at the start.
+    pub confirm: Option<String>,
+    /// How often every object is compared although nothing was heard of a change.
+    pub scan: Duration,
     pub provisioner: Provisioner,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
@@ -81,10 +84,10 @@ struct Directory {
 pub async fn run(parts: Parts, stop: CancellationToken) {
     tracing::info!(event = "policy_directory_watched", folder = %parts.folder.display(), secrets = %parts.secrets.display());
     let mut changes = parts.provisioner.changes();
+    let mut scan = tokio::time::interval(parts.scan);
     let mut directory = Directory::new(parts);
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut scan = tokio::time::interval(SCAN);
     while !stop.is_cancelled() {
         let queue = tokio::select! {
             () = stop.cancelled() => return,
@@ -164,6 +167,9 @@ impl Directory {
             let known: BTreeSet<&OwnerKey> = self.memory.owners().chain(&queue).collect();
             self.parts.board.retain(|owner| known.contains(owner));
         }
+        if let Err(error) = self.follow_brake().await {
+            tracing::debug!(error = chain(&error), "the brake waits for the database");
+        }
         self.remove_gone(now).await;
         queue
     }
@@ -215,6 +221,8 @@ impl Directory {
                 }
                 return;
             }
+            // told by its report
+            Ok(Removed::Held(_)) => return,
             Ok(Removed::Deleted) => {
                 if let Some(Err(error)) = self.places.remove(owner).map(|(place, _)| place.remove()) {
                     tracing::warn!(event = "secret_left_behind", %kind, namespace, name, error = chain(&error));

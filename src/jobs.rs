@@ -1,10 +1,11 @@
-//! What only the leader does, besides holding rows to policy: keys are replaced, what has expired is cleared away, and
-//! what there is is counted; and what others changed is told.
+//! What only the leader does, besides holding rows to policy: keys are replaced, what has expired is cleared away, what
+//! there is is counted, all rows are compared with what was applied; and what others changed is told.
 //!
 //! Each job begins when this process begins to lead and ends when it ceases to; each of its transactions is fenced by
 //! the leader's epoch, so that a job of a leader that was stopped and wakes up writes nothing.
 
 pub mod activity;
+mod drift;
 mod enforcement;
 mod keys;
 mod lease;
@@ -12,6 +13,7 @@ pub mod population;
 pub mod purge;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +21,7 @@ use crate::activity::Activity;
 use crate::domain::{Clock, Epoch, Leadership};
 use crate::metrics::Metrics;
 use crate::oauth::AuthorizationServer;
+use crate::provision::Provisioner;
 use crate::store::Store;
 
 pub use lease::{hold, lead};
@@ -29,10 +32,13 @@ pub struct Parts {
     pub server: AuthorizationServer,
     pub store: Store,
     pub activity: Activity,
+    pub provisioner: Provisioner,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
     pub purge: purge::Schedule,
     pub census: population::Census,
+    /// How often all rows are compared.
+    pub scan_interval: Duration,
 }
 
 /// Runs the jobs whenever this process leads, until `stop`.
@@ -71,7 +77,7 @@ async fn work(parts: Parts, epoch: Epoch, term: CancellationToken) {
     let log = activity::keep(&parts.store, (epoch, parts.clock.now()), term);
     let (keys, purge) = (keys::keep(parts, epoch, term), purge::repeat(parts, epoch, term));
     let (population, points) = (population::repeat(parts, term), enforcement::survey(parts, epoch, term));
-    tokio::join!(log, keys, purge, population, points);
+    tokio::join!(log, keys, purge, population, points, drift::repeat(parts, epoch, term));
 }
 
 /// An error with its causes, in one line.

@@ -91,6 +91,7 @@ pub fn desired(object: &Object, references: &References, policy: &Policy) -> Res
     if !trusted {
         Invalid::unless_empty(Cause::NotPermitted, reserved(object, policy))?;
     }
+    Invalid::unless_empty(Cause::NotPermitted, displaced(object, policy))?;
     let needs = needs(object);
     let unreadable = needs.unreadable(references);
     Invalid::unless_empty(Cause::RefUnreadable, unreadable)?;
@@ -122,6 +123,7 @@ pub fn desired(object: &Object, references: &References, policy: &Policy) -> Res
             AdoptionPolicy::Force => domain::AdoptionPolicy::Force,
         },
         trusted,
+        host_granted: host(object).is_some_and(|host| policy.resource_hosts.contains_key(&host)),
         paused: common.reconciliation == Reconciliation::Paused,
         secret,
         whole: needs.are_met(references),
@@ -157,6 +159,7 @@ fn check(object: &Object, policy: &Policy) -> Vec<FieldError> {
 /// All that [`desired`] refuses whatever the references are.
 pub fn faults(object: &Object, policy: &Policy) -> Vec<FieldError> {
     let mut errors = check(object, policy);
+    errors.extend(displaced(object, policy));
     if !policy.trusts(object.namespace()) {
         errors.extend(reserved(object, policy));
     }
@@ -174,6 +177,23 @@ fn reserved(object: &Object, policy: &Policy) -> Vec<FieldError> {
         errors.push(only_trusted("spec.adoptionPolicy", "Force"));
     }
     errors
+}
+
+/// A resource URI on a host that configuration gives to another namespace.
+fn displaced(object: &Object, policy: &Policy) -> Vec<FieldError> {
+    let Some(host) = host(object) else { return Vec::new() };
+    let owner = policy.resource_hosts.get(&host).filter(|owner| *owner != object.namespace());
+    let error = |owner| {
+        let message = format!("host {host} belongs to namespace {owner} by operator.resource_hosts");
+        FieldError::new("spec.resourceURI", message)
+    };
+    owner.map(error).into_iter().collect()
+}
+
+/// The host of a resource server's URI.
+fn host(object: &Object) -> Option<String> {
+    let Object::ResourceServer(object) = object else { return None };
+    url::Url::parse(&object.spec.resource_uri).ok()?.host_str().map(str::to_owned)
 }
 
 fn only_trusted(path: &str, value: &str) -> FieldError {

@@ -1,5 +1,6 @@
 //! Every metric this process exports. A metric that is not here does not exist.
 
+mod drift;
 mod enforcement;
 mod family;
 mod housekeeping;
@@ -212,6 +213,20 @@ catalog! {
     drift_corrected_total: IntCounter { kind: Kind, class: Class, result: Success },
     /// Objects with drift that stands; told by the leader
     drift_active: IntGauge { kind: Kind, class: Class, mode: DriftMode },
+    /// Brakes that hold deletions until somebody confirms them; told by the leader
+    mass_change_brakes_open: IntGauge {},
+    /// Deletions that a brake holds; told by the leader
+    deletions_held: IntGauge { kind: Kind },
+    /// When all rows of the kind were last compared with what was applied, in seconds since 1970
+    drift_scan_last_success_timestamp_seconds: Gauge { kind: Kind },
+    /// Seconds it took to compare all rows of the kind
+    drift_scan_duration_seconds: Histogram { kind: Kind },
+    /// Rows in force whose resource is gone; told by the leader
+    orphan_rows: IntGauge { kind: Kind },
+    /// Rows that no resource owns; told by the leader
+    unmanaged_rows: IntGauge { kind: Kind },
+    /// Resources that ask for what another one holds; told by the leader
+    ownership_conflicts: IntGauge { kind: Kind },
     /// Seconds from a change behind the operator's back to its detection
     drift_detection_latency_seconds: Histogram { kind: Kind },
     /// Reconciliations finished

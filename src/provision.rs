@@ -4,17 +4,21 @@
 //! which everything is loaded and compared again. So a reconcile that finds nothing to do writes nothing at all.
 
 mod apply;
+mod brake;
 mod edit;
 mod export;
 mod impact;
 mod memory;
 mod note;
 mod offer;
+mod orphan;
 mod plan;
 mod remove;
+mod scan;
 mod secret;
 mod situation;
 mod tell;
+mod uncorrected;
 mod work;
 
 use std::collections::HashMap;
@@ -23,6 +27,7 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 
+use crate::domain::brake::Limits;
 use crate::domain::drift::{Correction, DriftedField, OpenDrift};
 use crate::domain::policy::{Changed, Policy, ResourceServerEntry};
 use crate::domain::{
@@ -32,11 +37,13 @@ use crate::domain::{
 use crate::store::{self, Store, Tx};
 
 pub use crate::store::Offer;
+pub use brake::{Held as HeldDeletion, confirm_brake, open_brakes};
 pub use edit::{Edited, Listed};
 pub use impact::{ClientTouch, DefaultRole, ToolChange, ToolTouches, Touches};
 pub use note::field_path;
 pub use plan::{Action, Draft, DryRun, Planned, PlannedChange, PlannedDrift, PlannedSecret};
 pub use remove::Removed;
+pub use scan::Scanned;
 pub use secret::{Held, SecretStep};
 
 /// What a provisioner is made of.
@@ -48,6 +55,8 @@ pub struct Parts {
     pub leadership: Leadership,
     /// Who its transactions say they are.
     pub actor: Actor,
+    /// How many deletions a minute pass.
+    pub brake: Limits,
 }
 
 /// Holds the database to what the resources say. Cheap to clone.
@@ -67,6 +76,9 @@ pub enum Error {
     Store(#[from] store::Error),
     #[error("failed to make random bytes")]
     Entropy(#[from] crate::domain::clock::EntropyUnavailable),
+    /// Drift that the database refuses to have put right.
+    #[error("failed to put drift right: the database refuses")]
+    Uncorrected { drift: Box<OpenDrift>, source: Box<Error> },
     #[error("this process does not lead")]
     NotLeading,
     #[error("no such {0}")]

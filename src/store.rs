@@ -9,6 +9,7 @@ mod activity;
 mod api_key;
 mod audit;
 mod authorization_request;
+mod brake;
 mod cell;
 mod change;
 mod code;
@@ -21,6 +22,7 @@ mod entity;
 mod error;
 mod feed;
 mod grant;
+mod guard;
 mod impact;
 mod installation;
 mod invitation;
@@ -32,6 +34,7 @@ mod managed;
 mod mapping;
 mod migrate;
 mod offer;
+mod orphan;
 mod population;
 mod postgres;
 mod purge;
@@ -197,9 +200,12 @@ impl Store {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Applies what migrations are missing, under a lock; returns how many. A newer program's are left alone.
+    /// Applies what migrations are missing, under a lock; returns how many. A newer program's are left alone. Triggers
+    /// that somebody took away are put back.
     pub async fn migrate(&self) -> Result<usize, Error> {
-        migrate::migrate(&self.inner.database).await
+        let applied = migrate::migrate(&self.inner.database).await?;
+        self.guard_triggers().await?;
+        Ok(applied)
     }
 
     /// Says whose database this is; [`Error::OtherInstallation`] when it is somebody else's.
@@ -268,6 +274,12 @@ impl Store {
     /// Word of every change. A receiver that lags must treat everything as changed.
     pub fn subscribe(&self) -> broadcast::Receiver<Changed> {
         self.inner.changed.subscribe()
+    }
+
+    /// Sends word of a change that no change row tells of.
+    pub fn tell(&self, changed: Changed) {
+        // nobody listens yet, or no more
+        let _ = self.inner.changed.send(changed);
     }
 
     /// Word that something of this matter may have changed. Whoever hears of it reads it again.

@@ -1,7 +1,5 @@
 //! The cluster's side of the wiring: a client, an identity, and the controller.
 
-use std::time::Duration;
-
 use kube::{Client, Config};
 
 use super::api_server;
@@ -12,9 +10,6 @@ use super::{Error, chain};
 use crate::config::Settings;
 use crate::controller::{self, Board, MasterKeySecret, TokenReviews};
 use crate::domain::Entropy;
-
-/// How often each object is looked at though nothing was heard of it.
-const RESCAN: Duration = Duration::from_secs(300);
 
 /// A cluster that answers.
 pub struct Cluster {
@@ -58,7 +53,8 @@ impl Cluster {
             issuer: parts.settings.issuer.clone(),
             namespaces: operator.namespaces.clone(),
             identity: identity(parts.settings)?,
-            rescan: RESCAN,
+            rescan: operator.drift.scan_interval,
+            confirm: operator.brake.confirm.clone(),
             lease: (self.namespace, operator.lease_name.clone()),
         };
         let parts = controller::Parts {

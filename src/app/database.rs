@@ -45,6 +45,7 @@ pub async fn provisioner_beside(settings: &Settings) -> Result<Provisioner, Erro
         observer: Arc::new(Unobserved),
         leadership: watch::channel(None).1,
         actor: Actor::recorded("cli"),
+        brake: settings.config.operator.brake.limits(),
     }))
 }
 

@@ -123,6 +123,8 @@ impl Door {
             secrets: settings.data_dir.clone().unwrap_or_default().join("secrets"),
             issuer: settings.issuer.clone(),
             policy: policy(settings, None),
+            confirm: settings.config.operator.brake.confirm.clone(),
+            scan: settings.config.operator.drift.scan_interval,
             provisioner: parts.provisioner,
             metrics: parts.metrics,
             clock: parts.clock,
@@ -154,6 +156,7 @@ pub fn policy(settings: &Settings, own: Option<&str>) -> Policy {
         installation: config.installation.clone(),
         issuer: url::Url::parse(&settings.issuer).ok(),
         trusted,
+        resource_hosts: config.operator.resource_hosts.clone(),
         selectors: own.is_none() || config.operator.namespaces.is_empty(),
         drift_mode: match config.operator.drift.mode {
             Mode::Enforce => DriftMode::Enforce,

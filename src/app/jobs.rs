@@ -15,6 +15,7 @@ use crate::domain::{Clock, Leadership, Observer};
 use crate::jobs::{self, Parts, population::Census, purge::Schedule};
 use crate::metrics::Metrics;
 use crate::oauth::AuthorizationServer;
+use crate::provision::Provisioner;
 use crate::store::Store;
 
 /// The configuration is validated: each fits.
@@ -34,16 +35,14 @@ pub fn keep(settings: &Settings) -> Keep {
     }
 }
 
+/// Who has a part in them.
+pub type Parties<'a> =
+    (&'a AuthorizationServer, &'a Provisioner, &'a Store, &'a Activity, &'a Arc<Metrics>, &'a Arc<dyn Clock>);
+
 /// Starts them.
 pub fn begin(
     settings: &Settings,
-    (server, store, activity, metrics, clock): (
-        &AuthorizationServer,
-        &Store,
-        &Activity,
-        &Arc<Metrics>,
-        &Arc<dyn Clock>,
-    ),
+    (server, provisioner, store, activity, metrics, clock): Parties<'_>,
     (leadership, hangup): (Leadership, Arc<Notify>),
     running: &mut Running,
 ) {
@@ -68,6 +67,7 @@ pub fn begin(
         server: server.clone(),
         store: store.clone(),
         activity: activity.clone(),
+        provisioner: provisioner.clone(),
         metrics: Arc::clone(metrics),
         clock: Arc::clone(clock),
         purge: Schedule { interval: settings.config.purge.interval, keep: keep(settings) },
@@ -75,6 +75,7 @@ pub fn begin(
             interval: settings.config.metrics.population_interval,
             idle: signed(settings.config.sessions.idle_timeout),
         },
+        scan_interval: settings.config.operator.drift.scan_interval,
     };
     running.background("jobs", |stop| jobs::run(parts, leadership, stop));
 }

@@ -65,6 +65,7 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
         observer: Arc::clone(&metrics) as Arc<dyn Observer>,
         leadership: leadership.clone(),
         actor: door.actor(),
+        brake: settings.config.operator.brake.limits(),
     });
     let activity = Activity::new(activity::Parts {
         store: store.clone(),
@@ -75,10 +76,12 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
     });
     metrics.most_resource_servers(settings.config.metrics.max_resource_servers);
     let followed = server.clone();
-    let health = Health::new(server.clone(), Arc::clone(&metrics), door.leads().then(|| leadership.clone()));
+    let operator = door.leads().then(|| (leadership.clone(), door.board()));
+    let health = Health::new(server.clone(), Arc::clone(&metrics), operator);
     let hangup = Arc::new(Notify::new());
     let mut running = Running::new(health.clone(), Arc::clone(&hangup))?;
-    jobs::begin(&settings, (&server, &store, &activity, &metrics, &clock), (leadership, hangup), &mut running);
+    let parties = (&server, &provisioner, &store, &activity, &metrics, &clock);
+    jobs::begin(&settings, parties, (leadership, hangup), &mut running);
     let parts = door::Parts {
         settings: &settings,
         provisioner: provisioner.clone(),

@@ -8,7 +8,14 @@ use crate::domain::{Class, DriftMode, Kind, OwnerKey};
 
 /// Shared between the controller, which writes, and the admin port, which reads.
 #[derive(Clone, Default)]
-pub struct Board(Arc<Mutex<HashMap<OwnerKey, Entry>>>);
+pub struct Board(Arc<Boards>);
+
+#[derive(Default)]
+struct Boards {
+    objects: Mutex<HashMap<OwnerKey, Entry>>,
+    /// What the installed definitions lack.
+    lacking: Mutex<Option<String>>,
+}
 
 struct Entry {
     status: ObjectStatus,
@@ -27,11 +34,21 @@ pub(super) struct Tally {
     pub drifted: HashMap<(Kind, Class, DriftMode), i64>,
     /// With a replaced secret in use that is about to end.
     pub overdue: i64,
+    /// By kind: how many ask for what another one holds.
+    pub conflicts: HashMap<Kind, i64>,
 }
 
 impl Board {
     pub(super) fn put(&self, status: ObjectStatus, mode: Option<DriftMode>, overdue: bool) {
         self.entries().insert(status.owner.clone(), Entry { status, mode, overdue });
+    }
+
+    /// Remembers what the installed definitions lack; true when that is news.
+    pub(super) fn definitions_lack(&self, lacking: Option<String>) -> bool {
+        let mut known = self.lacking();
+        let news = *known != lacking;
+        *known = lacking;
+        news
     }
 
     pub(super) fn remove(&self, key: &OwnerKey) {
@@ -47,6 +64,7 @@ impl Board {
             *total += 1;
             *ready += i64::from(entry.status.ready);
             tally.overdue += i64::from(entry.overdue);
+            *tally.conflicts.entry(kind).or_default() += i64::from(entry.status.reason == "Conflict");
             if let (Some(mode), Some(drift)) = (entry.mode, &entry.status.drift) {
                 *tally.drifted.entry((kind, drift.class(), mode)).or_default() += 1;
             }
@@ -56,7 +74,11 @@ impl Board {
 
     fn entries(&self) -> MutexGuard<'_, HashMap<OwnerKey, Entry>> {
         // whole entries are put in and taken out, so a panic elsewhere leaves nothing half done
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lacking(&self) -> MutexGuard<'_, Option<String>> {
+        self.0.lacking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -65,5 +87,9 @@ impl StatusBoard for Board {
         let mut all: Vec<ObjectStatus> = self.entries().values().map(|entry| entry.status.clone()).collect();
         all.sort_by(|a, b| a.owner.cmp(&b.owner));
         all
+    }
+
+    fn definitions_lacking(&self) -> Option<String> {
+        self.lacking().clone()
     }
 }

@@ -119,6 +119,10 @@ impl<K: Watched> Lanes<K> {
         self.of(namespace)?.objects.get(&ObjectRef::new(name).within(namespace))
     }
 
+    fn is_going(&self, namespace: &str, name: &str) -> bool {
+        self.get(namespace, name).is_some_and(|object| object.meta().deletion_timestamp.is_some())
+    }
+
     fn read(&self, namespace: &str, name: &str) -> Option<Object> {
         Some(self.get(namespace, name)?.0.as_ref().ok()?.clone().into())
     }
@@ -212,6 +216,15 @@ impl Caches {
             Kind::ResourceServer => self.resource_servers.get(&key.namespace, &key.name).is_some(),
             Kind::OAuthClient => self.clients.get(&key.namespace, &key.name).is_some(),
             Kind::Provider => self.providers.get(&key.namespace, &key.name).is_some(),
+        }
+    }
+
+    /// Whether somebody deleted the object and it is not gone yet.
+    pub(super) fn is_going(&self, key: &OwnerKey) -> bool {
+        match key.kind {
+            Kind::ResourceServer => self.resource_servers.is_going(&key.namespace, &key.name),
+            Kind::OAuthClient => self.clients.is_going(&key.namespace, &key.name),
+            Kind::Provider => self.providers.is_going(&key.namespace, &key.name),
         }
     }
 

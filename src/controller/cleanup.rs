@@ -1,16 +1,17 @@
 //! The end of an object: its policy is taken out of force before it may go, and only then.
 
 use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 
-use crate::domain::DeletionPolicy;
+use crate::domain::{DeletionPolicy, OwnerKey, Reason};
 use crate::manifest::{Object, deletion_policy};
 use crate::provision::Removed;
 
 use super::context::Context;
-use super::error::{Error, kube_error};
-use super::kubernetes::{definition, has_finalizer, is_as_shown, read, set_finalizer};
+use super::definitions::stands;
+use super::dereference::namespace;
+use super::error::Error;
+use super::kubernetes::{has_finalizer, is_as_shown, read, set_finalizer};
 use super::secret::{Asker, disown, wanted};
 use super::status;
 
@@ -18,7 +19,7 @@ use super::status;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cleanup {
     Gone,
-    /// Something still needs it.
+    /// Something still needs it, or the brake holds it.
     Blocked,
 }
 
@@ -33,13 +34,18 @@ pub(super) async fn cleanup(context: &Context, object: &Object) -> Result<Cleanu
         return Err(Error::Behind);
     }
     let mut policy = deletion_policy(object);
-    if policy == DeletionPolicy::Delete && is_definition_terminating(context, object).await? {
+    // deleting a definition stamps all its objects and looks like deleting each: that must not revoke everything
+    if policy == DeletionPolicy::Delete && !stands(context, object.kind()).await? {
         policy = DeletionPolicy::Retain;
     }
-    match context.provisioner.remove(&key, policy, object.uid()).await? {
+    match remove(context, object, policy).await? {
         Removed::Blocked(note) => {
             context.blocked().insert(key);
-            status::publish_blocked(context, object, &note).await?;
+            status::publish_waiting(context, object, Reason::DeletionBlocked, &note).await?;
+            return Ok(Cleanup::Blocked);
+        }
+        Removed::Held(held) => {
+            status::publish_waiting(context, object, Reason::MassChangeBrake, &held.note).await?;
             return Ok(Cleanup::Blocked);
         }
         Removed::Deleted | Removed::Retained | Removed::Nothing => {}
@@ -50,6 +56,20 @@ pub(super) async fn cleanup(context: &Context, object: &Object) -> Result<Cleanu
     set_finalizer(context, object, false).await?;
     forget(context, object);
     Ok(Cleanup::Gone)
+}
+
+/// What is itself going blocks nothing, and in a namespace that is going nothing is blocked.
+async fn remove(context: &Context, object: &Object, policy: DeletionPolicy) -> Result<Removed, Error> {
+    let (provisioner, key) = (&context.provisioner, object.key());
+    let stays = |owner: Option<&OwnerKey>| owner.is_none_or(|owner| !context.caches.is_going(owner));
+    let removed = provisioner.remove_despite(&key, policy, object.uid(), &stays).await?;
+    if !matches!(removed, Removed::Blocked(_)) {
+        return Ok(removed);
+    }
+    if namespace(context, object.namespace()).await?.deletion_timestamp.is_none() {
+        return Ok(removed);
+    }
+    Ok(provisioner.remove_despite(&key, policy, object.uid(), &|_| false).await?)
 }
 
 /// An object whose policy is Retain is gone without a finalizer: its row is released.
@@ -64,13 +84,6 @@ pub(super) async fn release(context: &Context, object: &Object) -> Result<(), Er
         context.told.notify_one();
     }
     Ok(())
-}
-
-/// Deleting a definition stamps all its objects and looks like deleting each: that must not revoke everything.
-async fn is_definition_terminating(context: &Context, object: &Object) -> Result<bool, Error> {
-    let api: Api<CustomResourceDefinition> = Api::all(context.client.clone());
-    let found = api.get_opt(&definition(object.kind())).await.map_err(kube_error("read the definition"))?;
-    Ok(found.is_none_or(|definition| definition.metadata.deletion_timestamp.is_some()))
 }
 
 /// Takes the object's ownership off its generated Secret, which would be collected with it.

@@ -7,7 +7,7 @@ use crate::crd::condition::{self, ConditionType, MAX_MESSAGE, Status, shorten};
 use crate::domain::client::ClientState;
 use crate::domain::drift::{Correction, DriftedField, OpenDrift};
 use crate::domain::enforcement::Coverage;
-use crate::domain::{Kind, Spec};
+use crate::domain::{Kind, Reason, Spec};
 use crate::manifest::{Cause, Stranger, Unresolved};
 use crate::provision::{Done, Refused, field_path};
 
@@ -75,11 +75,21 @@ pub(super) fn conditions(
 }
 
 /// The conditions of an object whose deletion waits: all as they were but for those that say so.
-pub(super) fn blocked(previous: &[Condition], note: &str, generation: i64, now: Timestamp) -> Vec<Condition> {
+pub(super) fn waiting(
+    previous: &[Condition],
+    reason: Reason,
+    note: &str,
+    (generation, now): (i64, Timestamp),
+) -> Vec<Condition> {
+    // the brake waits for somebody, a blocked deletion for something
+    let progress = match reason {
+        Reason::MassChangeBrake => Fact::new(ConditionType::Stalled, true, reason.as_str(), note),
+        _ => Fact::new(ConditionType::Reconciling, true, "Progressing", note),
+    };
     let facts = [
-        Fact::new(ConditionType::Ready, false, "DeletionBlocked", note),
-        Fact::new(ConditionType::Synced, false, "DeletionBlocked", note),
-        Fact::new(ConditionType::Reconciling, true, "Progressing", note),
+        Fact::new(ConditionType::Ready, false, reason.as_str(), note),
+        Fact::new(ConditionType::Synced, false, reason.as_str(), note),
+        progress,
     ];
     replaced(previous, &facts, generation, now)
 }
@@ -122,7 +132,7 @@ fn accepted(outcome: &Outcome) -> Fact {
         Verdict::Invalid(invalid) if invalid.cause != Cause::RefUnreadable => {
             refused(invalid.cause.as_str(), &invalid.to_string())
         }
-        Verdict::Applied(_) | Verdict::Unavailable | Verdict::Invalid(_) => {
+        Verdict::Applied(_) | Verdict::Unavailable | Verdict::Uncorrected(_) | Verdict::Invalid(_) => {
             Fact::new(ConditionType::Accepted, true, "Accepted", "The spec is legal and permitted")
         }
         Verdict::Refused(refusal) => {
@@ -175,11 +185,17 @@ fn synced(outcome: &Outcome) -> Option<Fact> {
             let message = "The database cannot be reached; what was in force stays, and this is tried again";
             Some(Fact::new(ConditionType::Synced, false, "DatabaseUnavailable", message))
         }
+        Verdict::Uncorrected(drift) => {
+            Some(Fact::new(ConditionType::Synced, false, "DriftCorrectionFailed", uncorrected(drift)))
+        }
         _ => None,
     }
 }
 
 fn drifted(outcome: &Outcome) -> Option<Fact> {
+    if let Verdict::Uncorrected(drift) = &outcome.verdict {
+        return Some(Fact::new(ConditionType::Drifted, true, "DriftCorrectionFailed", uncorrected(drift)));
+    }
     let done = outcome.done()?;
     let fact = |holds: bool, reason, message| Some(Fact::new(ConditionType::Drifted, holds, reason, message));
     if let Some(drift) = &done.drift {
@@ -193,6 +209,10 @@ fn drifted(outcome: &Outcome) -> Option<Fact> {
         Some(correction) => fact(false, "DriftCleared", correction_message(correction)),
         None => fact(false, "NoDrift", "Nothing was changed behind the operator's back".to_owned()),
     }
+}
+
+fn uncorrected(drift: &OpenDrift) -> String {
+    format!("{}; the database refuses to have it put back, and this is tried again", open_message(drift))
 }
 
 fn open_message(drift: &OpenDrift) -> String {

@@ -45,7 +45,7 @@ pub(super) async fn dereference(context: &Context, object: &Object, needs: &Need
 }
 
 /// The namespace from the watch, else live.
-async fn namespace(context: &Context, name: &str) -> Result<ObjectMeta, Error> {
+pub(super) async fn namespace(context: &Context, name: &str) -> Result<ObjectMeta, Error> {
     if let Some(seen) = context.caches.namespace(name) {
         return Ok(seen);
     }

@@ -88,6 +88,11 @@ pub(super) fn is_not_found(error: &kube::Error) -> bool {
     has_code(error, 404)
 }
 
+/// What an older definition answers to a value that it does not know.
+pub(super) fn is_unknown_form(error: &kube::Error) -> bool {
+    has_code(error, 500) || has_code(error, 422)
+}
+
 pub(super) fn is_invalid(error: &kube::Error) -> bool {
     has_code(error, 422)
 }

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::crd::resource_server::Lifecycle;
 use crate::domain::desired::SecretSource;
+use crate::domain::drift::OpenDrift;
 use crate::domain::enforcement::Standing;
 use crate::domain::{Credential, Desired, Reason, Spec};
 use crate::manifest::{
@@ -36,6 +37,8 @@ pub(super) enum Verdict {
     Invalid(Invalid),
     /// The database could not be reached; tried again soon.
     Unavailable,
+    /// The database refuses to have this drift put right; tried again.
+    Uncorrected(Box<OpenDrift>),
 }
 
 /// Whether tokens are to be issued for a resource server.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::domain::{DeletionPolicy, Desired, OwnerKey, Spec};
 use crate::manifest::{self, Object};
-use crate::provision::{Applied, ChangeKind};
+use crate::provision::{self, Applied, ChangeKind};
 
 use super::backoff::spread;
 use super::cleanup::{Cleanup, cleanup, release_secret};
@@ -109,7 +109,11 @@ async fn apply(context: &Context, object: &Object) -> Result<(Outcome, Option<Er
         if error.is_fenced() {
             return Err(error);
         }
-        let mut outcome = Outcome::of(object, &references, policy, Verdict::Unavailable);
+        let verdict = match &error {
+            Error::Provision(provision::Error::Uncorrected { drift, .. }) => Verdict::Uncorrected(drift.clone()),
+            _ => Verdict::Unavailable,
+        };
+        let mut outcome = Outcome::of(object, &references, policy, verdict);
         outcome.desired = Some(Box::new(desired.clone()));
         Ok((outcome, Some(error)))
     };
@@ -148,7 +152,7 @@ fn ended(outcome: &Outcome) -> Ended {
     match &outcome.verdict {
         Verdict::Applied(done) if done.change == ChangeKind::Unchanged => Ended::Unchanged,
         Verdict::Applied(_) => Ended::Changed,
-        Verdict::Refused(_) | Verdict::Invalid(_) | Verdict::Unavailable => Ended::Invalid,
+        Verdict::Refused(_) | Verdict::Invalid(_) | Verdict::Unavailable | Verdict::Uncorrected(_) => Ended::Invalid,
     }
 }
 

@@ -159,6 +159,7 @@ fn populations(context: &Context) {
     for kind in Kind::ALL {
         let (total, ready) = tally.managed.get(&kind).copied().unwrap_or_default();
         context.metrics.managed(kind, total, ready);
+        context.metrics.ownership_conflicts(kind, tally.conflicts.get(&kind).copied().unwrap_or_default());
         for class in [Class::Security, Class::Behavior, Class::Cosmetic] {
             for mode in [DriftMode::Enforce, DriftMode::Warn, DriftMode::Ignore] {
                 let drifted = tally.drifted.get(&(kind, class, mode)).copied().unwrap_or_default();

@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use crate::crd::API_VERSION;
 use crate::crd::condition::find;
 use crate::domain::outcome::ObjectStatus;
-use crate::domain::{OwnerKey, Report};
+use crate::domain::{OwnerKey, Reason, Report};
 use crate::manifest::{Object, strangers};
 
-use super::conditions::{blocked, conditions, unreadable};
+use super::conditions::{conditions, unreadable, waiting};
 use super::context::Context;
-use super::error::{Error, is_not_found, kube_error};
+use super::error::{Error, is_not_found, is_unknown_form, kube_error};
 use super::kubernetes::{api, conditions_of, read};
 use super::outcome::{Outcome, Verdict, event_reason};
 use super::secret::FIELD_MANAGER;
@@ -38,14 +38,20 @@ pub(super) async fn publish(context: &Context, object: &Object, outcome: &Outcom
 }
 
 /// Says why a deletion waits.
-pub(super) async fn publish_blocked(context: &Context, object: &Object, note: &str) -> Result<(), Error> {
+pub(super) async fn publish_waiting(
+    context: &Context,
+    object: &Object,
+    reason: Reason,
+    note: &str,
+) -> Result<(), Error> {
     let now = context.clock.now();
     let generation = object.metadata().generation.unwrap_or_default();
     let make = |before: &Object| {
-        content::with_conditions(before, blocked(conditions_of(before), note, generation, now), generation)
+        content::with_conditions(before, waiting(conditions_of(before), reason, note, (generation, now)), generation)
     };
-    if write(context, object, make).await?.is_some() {
-        observe(context, object, "DeletionBlocked", "", note).await;
+    // the brake tells of itself, in the transaction that holds
+    if write(context, object, make).await?.is_some() && reason == Reason::DeletionBlocked {
+        observe(context, object, reason.as_str(), "", note).await;
     }
     Ok(())
 }
@@ -108,6 +114,9 @@ async fn patch(context: &Context, key: &OwnerKey, live: &ObjectMeta, status: &Va
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
     match api(&context.client, key).patch_status(&key.name, &parameters, &Patch::Apply(patch)).await {
         Err(error) if is_not_found(&error) => Ok(false),
+        Err(error) if is_unknown_form(&error) => {
+            Err(kube_error("write the status; the installed definition may be older than this program")(error))
+        }
         Err(error) => Err(kube_error("write the status")(error)),
         Ok(_) => {
             context.metrics.status_write(key.kind);

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cache::Caches;
 use super::context::{Context, Start};
-use super::{report, scan, wake, watch};
+use super::{brake, orphans, report, scan, wake, watch};
 
 /// Reconciles until `stop`, or until another leader is found to have taken over.
 pub(super) async fn serve(start: Start, stop: CancellationToken) {
@@ -24,6 +24,8 @@ pub(super) async fn serve(start: Start, stop: CancellationToken) {
     drop(send);
     tasks.spawn(wake::route(Arc::clone(&context), seen, changes, stop.clone()));
     tasks.spawn(scan::scan(Arc::clone(&context), stop.clone()));
+    tasks.spawn(orphans::tend(Arc::clone(&context), stop.clone()));
+    tasks.spawn(brake::follow(Arc::clone(&context), stop.clone()));
     tasks.spawn(report::tell(context, stop));
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {

@@ -62,6 +62,7 @@ impl Board {
                 i64::try_from(counted).unwrap_or(i64::MAX)
             };
             metrics.managed(kind, count(&|_| true), count(&|entry| entry.status.ready));
+            metrics.ownership_conflicts(kind, count(&|entry| entry.status.reason == "Conflict"));
             for class in [Class::Security, Class::Behavior, Class::Cosmetic] {
                 for mode in [DriftMode::Enforce, DriftMode::Warn, DriftMode::Ignore] {
                     let stands = |entry: &Entry| {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::client::ClientState;
+use crate::domain::drift::OpenDrift;
 use crate::domain::resource_server::Lifecycle;
 use crate::domain::{DriftMode, ObjectStatus, OwnerKey, Spec};
 use crate::manifest::{Invalid, Unresolved};
@@ -20,6 +21,8 @@ pub enum Outcome {
     Failed {
         message: String,
         fenced: bool,
+        /// Drift that the database refuses to have put right.
+        uncorrected: Option<Box<OpenDrift>>,
     },
     Applied(Box<Force>),
 }
@@ -39,7 +42,11 @@ pub struct Force {
 
 impl Outcome {
     pub fn failed(error: &provision::Error) -> Self {
-        Self::Failed { message: super::chain(error), fenced: error.is_fenced() }
+        let uncorrected = match error {
+            provision::Error::Uncorrected { drift, .. } => Some(drift.clone()),
+            _ => None,
+        };
+        Self::Failed { message: super::chain(error), fenced: error.is_fenced(), uncorrected }
     }
 
     /// The metric's label.
@@ -75,7 +82,8 @@ impl Outcome {
             Self::Unusable(message) => (false, "InvalidSpec", message.clone()),
             Self::Invalid(invalid) => (false, invalid.cause.as_str(), invalid.to_string()),
             Self::Refused(refused) => (false, refusal(refused), refused.note().to_owned()),
-            Self::Failed { message, fenced: true } => (false, "Fenced", message.clone()),
+            Self::Failed { message, fenced: true, .. } => (false, "Fenced", message.clone()),
+            Self::Failed { message, uncorrected: Some(_), .. } => (false, "DriftCorrectionFailed", message.clone()),
             Self::Failed { message, .. } => (false, "DatabaseUnavailable", message.clone()),
             Self::Applied(force) => force.summary(),
         };
@@ -90,7 +98,11 @@ impl Outcome {
             reason: reason.to_owned(),
             message,
             entity_id: entity_id.or_else(|| before.and_then(|status| status.entity_id.clone())),
-            drift: done.map_or_else(|| before.and_then(|status| status.drift.clone()), |done| done.drift.clone()),
+            drift: match (self, done) {
+                (_, Some(done)) => done.drift.clone(),
+                (Self::Failed { uncorrected: Some(drift), .. }, None) => Some((**drift).clone()),
+                _ => before.and_then(|status| status.drift.clone()),
+            },
         }
     }
 

@@ -100,6 +100,7 @@ impl AuditKind {
             (Reason::DriftDetected, _) => Self::DriftDetected,
             (Reason::DriftCorrected, _) => Self::DriftCorrected,
             (Reason::SecretGenerated | Reason::SecretRotated | Reason::SecretRetired, _) => Self::SecretRotated,
+            (Reason::Suspended, Kind::ResourceServer) => Self::ResourceUpdated,
             (Reason::Suspended, _) => Self::ClientSuspended,
             (Reason::Resumed, _) => Self::ClientReactivated,
             (Reason::Created, Kind::OAuthClient) => Self::ClientRegistered,

@@ -25,6 +25,8 @@ pub struct Desired {
     pub adoption: AdoptionPolicy,
     /// The owner's namespace is trusted (mechanics §16): it may adopt rows that nobody owns.
     pub trusted: bool,
+    /// Configuration says that the resource URI's host belongs to the owner's namespace, whoever was first.
+    pub host_granted: bool,
     /// Drift is found and nothing is written.
     pub paused: bool,
     pub secret: SecretSource,

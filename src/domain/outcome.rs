@@ -25,4 +25,9 @@ pub struct ObjectStatus {
 pub trait StatusBoard: Send + Sync {
     /// The last word on every object that is known now, by owner.
     fn statuses(&self) -> Vec<ObjectStatus>;
+
+    /// What the cluster's custom resource definitions lack of what this program knows, in one line.
+    fn definitions_lacking(&self) -> Option<String> {
+        None
+    }
 }

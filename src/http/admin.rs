@@ -1,6 +1,7 @@
 //! The admin port: bearer API keys for everything below `/admin`, metrics and health for everybody who reaches it.
 
 mod authenticate;
+mod brake;
 mod call;
 mod consents;
 mod dcr;
@@ -96,6 +97,8 @@ pub fn router(parts: Parts) -> Result<Router, Error> {
         .route("/admin/export", get(export::get))
         .route("/admin/offers", get(offers::list).post(offers::create))
         .route("/admin/offers/{kind}/{namespace}/{name}", delete(offers::withdraw))
+        .route("/admin/brake", get(brake::list))
+        .route("/admin/brake/{id}/confirm", post(brake::confirm))
         .route("/admin/consents", get(consents::list))
         .route("/admin/consents/{id}", delete(consents::delete))
         .route("/admin/dcr", get(dcr::get).put(dcr::put))

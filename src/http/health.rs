@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::respond;
 use crate::domain::leadership::Leadership;
+use crate::domain::outcome::StatusBoard;
 use crate::metrics::{Check, Metrics};
 use crate::oauth::AuthorizationServer;
 
@@ -40,6 +41,9 @@ impl Checks {
     }
 }
 
+/// Where there is an operator: whether it leads, and what it knows.
+pub type Operator = (Leadership, Arc<dyn StatusBoard>);
+
 /// Knows how the process is, and whether it is on its way out. Cheap to clone.
 #[derive(Clone)]
 pub struct Health {
@@ -49,16 +53,15 @@ pub struct Health {
 struct Inner {
     server: AuthorizationServer,
     metrics: Arc<Metrics>,
-    leadership: Option<Leadership>,
+    operator: Option<Operator>,
     draining: AtomicBool,
     last: Mutex<Option<(Instant, Checks)>>,
 }
 
 impl Health {
-    /// `leadership` where there is an operator.
-    pub fn new(server: AuthorizationServer, metrics: Arc<Metrics>, leadership: Option<Leadership>) -> Self {
+    pub fn new(server: AuthorizationServer, metrics: Arc<Metrics>, operator: Option<Operator>) -> Self {
         let (draining, last) = (AtomicBool::new(false), Mutex::new(None));
-        Self { inner: Arc::new(Inner { server, metrics, leadership, draining, last }) }
+        Self { inner: Arc::new(Inner { server, metrics, operator, draining, last }) }
     }
 
     /// From now on `/ready` is 503, so that no new request is sent here.
@@ -110,9 +113,12 @@ impl Health {
         lines.insert("database".into(), word(checks.database));
         lines.insert("keys".into(), word(checks.keys));
         lines.insert("change_feed".into(), word(checks.change_feed));
-        if let Some(leadership) = &self.inner.leadership {
+        if let Some((leadership, board)) = &self.inner.operator {
             let leads = leadership.borrow().is_some();
             lines.insert("leader_lease".into(), if leads { "held" } else { "not held" }.into());
+            if let Some(lacking) = board.definitions_lacking() {
+                lines.insert("custom_resource_definitions".into(), lacking.into());
+            }
         }
         lines.into()
     }

@@ -1,6 +1,6 @@
 //! What configuration says about which objects may say what, and what holds where they say nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use url::Url;
 
@@ -15,6 +15,8 @@ pub struct Policy {
     pub issuer: Option<Url>,
     /// `operator.trusted_namespaces`.
     pub trusted: Trusted,
+    /// `operator.resource_hosts`: the namespace that each of these hosts belongs to.
+    pub resource_hosts: BTreeMap<String, String>,
     /// Whether `allowedNamespaces.from: Selector` can work: not where only listed namespaces are watched.
     pub selectors: bool,
     /// `operator.drift.mode`.
@@ -39,6 +41,7 @@ impl Default for Policy {
             installation: "default".to_owned(),
             issuer: None,
             trusted: Trusted::Only(BTreeSet::new()),
+            resource_hosts: BTreeMap::new(),
             selectors: true,
             drift_mode: DriftMode::Enforce,
             token_lifetime_seconds: 900,

@@ -89,7 +89,7 @@ label! {
     /// What the admin API works on.
     Entity {
         Client = "client", ResourceServer = "resource_server", Resource = "resource", User = "user",
-        Session = "session", Consent = "consent", Key = "key", Dcr = "dcr",
+        Session = "session", Consent = "consent", Key = "key", Dcr = "dcr", Brake = "brake",
         DriftEvent = "drift_event", Offer = "offer",
     }
 }
@@ -98,6 +98,7 @@ label! {
     Operation {
         List = "list", Get = "get", Create = "create", Update = "update", Delete = "delete", Rotate = "rotate",
         Plan = "plan", Export = "export",
+        Confirm = "confirm",
     }
 }
 label! {
@@ -182,6 +183,8 @@ label! {
         AuthorizationServer = "/.well-known/oauth-authorization-server",
         OpenidConfiguration = "/.well-known/openid-configuration",
         ProtectedResource = "/.well-known/oauth-protected-resource",
+        AdminBrake = "/admin/brake",
+        AdminBrakeConfirmation = "/admin/brake/{id}/confirm",
         AdminConsents = "/admin/consents",
         AdminDcr = "/admin/dcr",
         AdminDcrInvitations = "/admin/dcr/invitations",

@@ -44,6 +44,8 @@ const EXPECTED: &[(Method, Route, &[Status])] = &[
     (Method::Get, Route::ProtectedResource, &[Status::S200, Status::S304, Status::S404]),
     (Method::Get, Route::AdminResources, &[Status::S200, Status::S401, Status::S403, Status::S503]),
     (Method::Post, Route::AdminPlan, &[Status::S200, Status::S400, Status::S401, Status::S403, Status::S413]),
+    (Method::Get, Route::AdminBrake, &[Status::S200, Status::S401, Status::S403]),
+    (Method::Post, Route::AdminBrakeConfirmation, &[Status::S200, Status::S401, Status::S403, Status::S404]),
     (Method::Patch, Route::AdminClient, &[Status::S200, Status::S400, Status::S401, Status::S403, Status::S409]),
     (
         Method::Patch,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::situation::{self, Claim, Situation};
+use super::uncorrected::is_refusal;
 use super::work::{Work, work};
 use super::{Applied, ChangeKind, Done, Error, Provisioner, Refused, secret, tell};
 use crate::domain::diff::Plan;
@@ -21,10 +22,11 @@ impl Provisioner {
     pub async fn apply(&self, desired: &Desired) -> Result<Applied, Error> {
         match self.look(desired).await? {
             Some(applied) => Ok(applied),
-            None => {
-                let applied = self.apply_in_transaction(desired).await?;
-                self.with_log(desired.spec.kind(), applied).await
-            }
+            None => match self.apply_in_transaction(desired).await {
+                Err(refusal) if is_refusal(&refusal) => Err(self.uncorrected(desired, refusal).await),
+                Err(error) => Err(error),
+                Ok(applied) => self.with_log(desired.spec.kind(), applied).await,
+            },
         }
     }
 
@@ -66,7 +68,8 @@ impl Provisioner {
         if work.is_empty() {
             return Ok(Applied::Done(Box::new(unchanged(desired, situation, &work))));
         }
-        let mut managed = self.managed(desired, &situation, now)?;
+        let lost = lost_id(&mut tx, desired, &situation).await?;
+        let mut managed = self.managed(desired, &situation, lost, now)?;
         match self.write_work(&mut tx, desired, &situation, &work, &mut managed).await {
             Err(Error::Store(store::Error::Conflict { .. })) => {
                 let note = format!("{} is held by another object", public_name(desired, &managed.entity_id));
@@ -98,19 +101,24 @@ impl Provisioner {
     }
 
     /// What is remembered from now on: the row that there was, or a new one with a new id.
-    fn managed(&self, desired: &Desired, situation: &Situation, now: Timestamp) -> Result<Managed, Error> {
+    fn managed(
+        &self,
+        desired: &Desired,
+        situation: &Situation,
+        lost: Option<String>,
+        now: Timestamp,
+    ) -> Result<Managed, Error> {
         let entity_id = match (&situation.managed, &situation.entity, &desired.wanted_id) {
             (Some(managed), ..) => managed.entity_id.clone(),
             (None, Some(entity), _) => entity.id.clone(),
             (None, None, Some(wanted)) => wanted.clone(),
-            (None, None, None) => {
-                let prefix = match desired.spec {
-                    Spec::ResourceServer(_) => "rs_",
-                    Spec::Client(_) => "client-",
-                    Spec::Provider(_) => "prv_",
-                };
-                format!("{prefix}{}", clock::uuid_v7(now, &*self.0.parts.entropy)?.simple())
-            }
+            (None, None, None) => match lost {
+                Some(lost) => lost,
+                None => {
+                    let prefix = prefix(desired.spec.kind());
+                    format!("{prefix}{}", clock::uuid_v7(now, &*self.0.parts.entropy)?.simple())
+                }
+            },
         };
         let before = situation.managed.as_ref();
         Ok(Managed {
@@ -177,7 +185,7 @@ impl Provisioner {
         Ok(())
     }
 
-    fn observe(&self, desired: &Desired, traces: &[Trace], plan: &Plan, now: Timestamp) {
+    pub(super) fn observe(&self, desired: &Desired, traces: &[Trace], plan: &Plan, now: Timestamp) {
         let (kind, observer) = (desired.spec.kind(), &self.0.parts.observer);
         for field in &plan.news {
             let latency = tell::trace(traces, field).and_then(|t| Duration::try_from(now.duration_since(t.at)).ok());
@@ -187,6 +195,28 @@ impl Provisioner {
             observer.drift_corrected(kind, field.class, true);
         }
     }
+}
+
+/// What a generated id begins with.
+const fn prefix(kind: Kind) -> &'static str {
+    match kind {
+        Kind::ResourceServer => "rs_",
+        Kind::OAuthClient => "client-",
+        Kind::Provider => "prv_",
+    }
+}
+
+/// The id that was generated once, where only the object's status still has it: a backup is older than the object.
+async fn lost_id(tx: &mut Tx, desired: &Desired, situation: &Situation) -> Result<Option<String>, Error> {
+    let kind = desired.spec.kind();
+    let generated = |id: &&String| {
+        let random = id.strip_prefix(prefix(kind)).unwrap_or_default();
+        random.len() == 32 && random.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    let nobody_has_it = situation.managed.is_none() && situation.entity.is_none();
+    let Some(id) = desired.known_id.as_ref().filter(|_| nobody_has_it).filter(generated) else { return Ok(None) };
+    let taken = tx.managed_by_entity(kind, id).await?.is_some();
+    Ok((!taken).then(|| id.clone()))
 }
 
 /// Takes the row from whoever else is remembered to have it.

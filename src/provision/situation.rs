@@ -247,6 +247,9 @@ fn conflict(id: &str, holder: Option<OwnerKey>) -> Claim {
 /// The first accepted resource URI binds its host to its namespace.
 fn foreign_host(desired: &Desired, snapshot: &Snapshot) -> Option<Refused> {
     let Spec::ResourceServer(spec) = &desired.spec else { return None };
+    if desired.host_granted {
+        return None;
+    }
     let host = host(&spec.resource_uri)?;
     let foreign = snapshot.resource_servers().find(|entry| {
         let other = entry.owner.as_ref().is_some_and(|owner| owner.namespace != desired.owner.key.namespace);

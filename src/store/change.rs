@@ -13,9 +13,10 @@ row!(TraceRow { sequence: i64, table_name: String, actor: String, at: i64 });
 impl Tx {
     /// Who touched the entity, its items, its credentials or what is remembered of it after this sequence, in order.
     pub async fn traces(&mut self, kind: Kind, id: &str, after: i64) -> Result<Vec<Trace>, Error> {
-        // an empty entity id is a TRUNCATE of the table
+        // an empty entity id is a TRUNCATE of the table; rows of another incarnation came with a backup and are settled
         let sql = "SELECT sequence, table_name, actor, at FROM change
             WHERE entity_id IN ($2, '') AND entity_kind IN ($1, '') AND sequence > $3
+                AND incarnation = (SELECT i.incarnation FROM installation i)
             ORDER BY sequence";
         let rows = on!(self, c => sqlx::query_as::<_, TraceRow>(sql)
             .bind(kind.as_str()).bind(id).bind(after).fetch_all(c).await)?;

@@ -59,6 +59,21 @@ impl Tx {
         Ok(loaded.into_iter().filter_map(readable).collect())
     }
 
+    /// Resource servers in whose provider or fronting this id may stand; those that cannot be read are left out.
+    pub async fn resource_servers_that_name(&mut self, id: &str) -> Result<Vec<Entity>, Error> {
+        let sql = "SELECT id FROM resource_server
+            WHERE token_source LIKE '%\"' || $1 || '\"%' OR fronting LIKE '%\"' || $1 || '\"%' ORDER BY id";
+        let ids = on!(self, c => sqlx::query_scalar::<_, String>(sql).bind(id).fetch_all(c).await)?;
+        let mut found = Vec::new();
+        for id in ids {
+            match self.entity(Kind::ResourceServer, &id).await {
+                Err(Error::Corrupt { .. }) => {}
+                entity => found.extend(entity?),
+            }
+        }
+        Ok(found)
+    }
+
     /// Keeps others from changing the entity until this transaction ends. SQLite has one writer anyway.
     pub async fn lock_entity(&mut self, kind: Kind, id: &str) -> Result<(), Error> {
         match &mut self.connection {

@@ -20,7 +20,7 @@ macro_rules! migrations {
     };
 }
 
-fn sqlite() -> Vec<Migration> {
+pub(super) fn sqlite() -> Vec<Migration> {
     migrations![
         1 "log" "migrations/sqlite/0001_log.sql",
         2 "policy" "migrations/common/0002_policy.sql",
@@ -37,6 +37,7 @@ fn sqlite() -> Vec<Migration> {
         13 "activity" "migrations/sqlite/0013_activity.sql",
         14 "enforcement" "migrations/common/0014_enforcement.sql",
         15 "adoption" "migrations/common/0015_adoption.sql",
+        16 "lifecycle" "migrations/common/0016_lifecycle.sql",
     ]
 }
 
@@ -57,12 +58,15 @@ fn postgres() -> Vec<Migration> {
         13 "activity" "migrations/postgres/0013_activity.sql",
         14 "enforcement" "migrations/common/0014_enforcement.sql",
         15 "adoption" "migrations/common/0015_adoption.sql",
+        16 "lifecycle" "migrations/common/0016_lifecycle.sql",
     ]
 }
 
 /// Brings the schema up to this program's; returns how many migrations that took.
 pub(super) async fn migrate(database: &Database) -> Result<usize, Error> {
     match &database.engine {
+        // a file that came out of a backup is whole, and nobody reads on in it from where they were: each start loads all,
+        // and what is settled is counted by the file's own numbers. So it needs no new incarnation.
         Engine::Sqlite(pools) => {
             let _held = super::sqlite::hold_migrations(&pools.path).await?;
             let mut connection = pools.write.acquire().await?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rpds::HashTrieMapSync as Map;
 use url::Url;
 
+use crate::domain::credential::Credential;
 use crate::domain::owner::{Kind, OwnerKey};
 use crate::domain::policy::{ClientEntry, Entity, Policy, ResourceServerEntry};
 use crate::domain::spec::Spec;
@@ -80,12 +81,32 @@ impl Snapshot {
         }
     }
 
-    pub(super) fn ids(&self, kind: Kind) -> Vec<&String> {
+    /// Every id of a kind.
+    pub fn ids(&self, kind: Kind) -> Vec<&String> {
         match kind {
             Kind::ResourceServer => self.resource_servers.keys().collect(),
             Kind::OAuthClient => self.clients.keys().collect(),
             Kind::Provider => self.providers.keys().collect(),
         }
+    }
+
+    /// Whether it is known just as it is, but for when its secrets were last used.
+    pub fn holds(&self, entity: &Entity) -> bool {
+        let unused = |credentials: &[Credential]| -> Vec<Credential> {
+            credentials.iter().map(|c| Credential { last_used_at: None, ..c.clone() }).collect()
+        };
+        let known = match &entity.spec {
+            Spec::ResourceServer(server) => self
+                .resource_servers
+                .get(&entity.id)
+                .is_some_and(|e| e.resource_server == *server && unused(&e.credentials) == unused(&entity.credentials)),
+            Spec::Client(client) => self
+                .clients
+                .get(&entity.id)
+                .is_some_and(|e| e.client == *client && unused(&e.credentials) == unused(&entity.credentials)),
+            spec @ Spec::Provider(_) => self.providers.get(&entity.id).is_some_and(|e| e.spec == *spec),
+        };
+        known && self.state(entity.spec.kind(), &entity.id).is_some_and(|(_, owner)| owner == entity.owner.as_ref())
     }
 
     /// Puts what was read in the place of what was known.

@@ -3,6 +3,7 @@
 mod activity;
 mod adoption;
 mod alone;
+mod brake;
 mod deletion;
 mod drift;
 pub mod enforcement;
@@ -10,6 +11,8 @@ mod faults;
 mod gitops;
 pub mod harness;
 mod lease;
+mod lifecycle;
+mod orphans;
 mod references;
 mod secrets;
 mod strangers;

@@ -1,5 +1,6 @@
 //! The policy directory end to end: the real program, real files, a token at the end.
 
+mod brake;
 mod clients;
 mod drift;
 mod files;

@@ -1,8 +1,13 @@
 //! The provisioner on real databases: what it writes, what it says, and what it leaves alone.
 
+mod brake;
+mod orphans;
+mod unseen;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use holdfast::domain::brake::Limits;
 use holdfast::domain::credential::Rotation;
 use holdfast::domain::desired::SecretSource;
 use holdfast::domain::{
@@ -26,6 +31,10 @@ pub struct House {
 
 impl House {
     pub async fn on(engine: Engine) -> Self {
+        Self::braked(engine, Limits::NONE).await
+    }
+
+    pub async fn braked(engine: Engine, brake: Limits) -> Self {
         let (store, database) = engine.store().await;
         let clock = Arc::new(Clock::default());
         let (leadership, follower) = watch::channel(Some(store.take_over().await.unwrap()));
@@ -36,6 +45,7 @@ impl House {
             observer: Arc::new(holdfast::domain::observer::Unobserved),
             leadership: follower,
             actor: Actor::controller(),
+            brake,
         });
         Self { database, store, clock, provisioner, leadership }
     }
@@ -43,6 +53,45 @@ impl House {
     /// Of whoever leads.
     pub fn epoch(&self) -> Epoch {
         self.leadership.borrow().unwrap()
+    }
+
+    /// Another process on the same database, which has taken over.
+    pub async fn successor(&self, brake: Limits) -> Provisioner {
+        let store = self.database.open().await;
+        let (_, follower) = watch::channel(Some(store.take_over().await.unwrap()));
+        Provisioner::new(Parts {
+            store,
+            clock: self.clock.clone(),
+            entropy: Arc::new(Chance),
+            observer: Arc::new(holdfast::domain::observer::Unobserved),
+            leadership: follower,
+            actor: Actor::controller(),
+            brake,
+        })
+    }
+
+    /// This house's database as a backup brings it back, on a server of its own.
+    pub async fn restored(&self) -> Self {
+        let (store, database) = self.database.restored().await;
+        let (leadership, follower) = watch::channel(Some(store.take_over().await.unwrap()));
+        let provisioner = Provisioner::new(Parts {
+            store: store.clone(),
+            clock: self.clock.clone(),
+            entropy: Arc::new(Chance),
+            observer: Arc::new(holdfast::domain::observer::Unobserved),
+            leadership: follower,
+            actor: Actor::controller(),
+            brake: Limits::NONE,
+        });
+        Self { database, store, clock: self.clock.clone(), provisioner, leadership }
+    }
+
+    /// The id of its row, unless it may have none.
+    async fn apply_or_refuse(&self, desired: &Desired) -> Option<String> {
+        match self.provisioner.apply(desired).await.unwrap() {
+            Applied::Done(done) => Some(done.entity_id),
+            Applied::Refused(_) => None,
+        }
     }
 
     pub async fn apply(&self, desired: &Desired) -> Done {
@@ -117,6 +166,7 @@ pub fn desired(key: OwnerKey, wanted_id: Option<&str>, spec: Spec) -> Desired {
         deletion: DeletionPolicy::Delete,
         adoption: AdoptionPolicy::IfUnowned,
         trusted: false,
+        host_granted: false,
         paused: false,
         whole: true,
         secret: SecretSource::None,

@@ -32,7 +32,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
         &["kube", "kube_runtime", "k8s_openapi"],
     ),
     ("directory", &["domain", "crd", "manifest", "provision", "metrics"], &["kube", "k8s_openapi"]),
-    ("jobs", &["domain", "store", "oauth", "activity", "metrics"], &[]),
+    ("jobs", &["domain", "store", "oauth", "activity", "provision", "metrics"], &[]),
     ("config", &["domain"], &["figment"]),
 ];
 

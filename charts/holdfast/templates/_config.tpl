@@ -16,7 +16,14 @@
     "namespaces" .Values.operator.namespaces
     "trusted_namespaces" (default (list .Release.Namespace) .Values.operator.trustedNamespaces)
     "lease_name" (include "holdfast.fullname" .)
-    "drift" (dict "mode" .Values.operator.drift.mode))
+    "drift" (dict
+      "mode" .Values.operator.drift.mode
+      "scan_interval" (printf "%ds" (int .Values.operator.drift.scanIntervalSeconds)))
+    "brake" (dict
+      "per_namespace" (int .Values.operator.brake.perNamespace)
+      "overall" (int .Values.operator.brake.overall)
+      "confirm" (default nil .Values.operator.brake.confirm))
+    "resource_hosts" .Values.operator.resourceHosts)
   "metrics" (dict
     "enabled" .Values.metrics.enabled
     "population_interval" (printf "%ds" (int .Values.metrics.populationIntervalSeconds)))

@@ -203,6 +203,7 @@ fn a_replaced_secret_in_late_use_is_told(#[case] used: Option<i64>, #[case] expe
         ignore_fields: Default::default(),
         deletion: DeletionPolicy::Delete,
         adoption: AdoptionPolicy::IfUnowned,
+        host_granted: false,
         trusted: true,
         paused: false,
         whole: true,
@@ -219,7 +220,12 @@ fn a_replaced_secret_in_late_use_is_told(#[case] used: Option<i64>, #[case] expe
 #[test]
 fn a_blocked_deletion_says_why() {
     let before = conditions(Kind::Provider, &applied(), &[], 1, at(10));
-    let list = blocked(&before, "ResourceServer a/b takes its tokens from this provider", 1, at(20));
+    let list = waiting(
+        &before,
+        Reason::DeletionBlocked,
+        "ResourceServer a/b takes its tokens from this provider",
+        (1, at(20)),
+    );
     assert_eq!((list[0].reason.as_str(), list[1].reason.as_str()), ("DeletionBlocked", "DeletionBlocked"));
     assert_eq!(condition::find(&list, "Accepted").unwrap().status, "True");
 }

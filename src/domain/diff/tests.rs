@@ -22,6 +22,7 @@ fn desired(spec: Spec, drift: DriftMode) -> Desired {
         ignore_fields: BTreeSet::new(),
         deletion: DeletionPolicy::Delete,
         adoption: AdoptionPolicy::IfUnowned,
+        host_granted: false,
         trusted: false,
         paused: false,
         whole: true,

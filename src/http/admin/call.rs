@@ -107,6 +107,7 @@ impl Call {
             Entity::Resource => format!("resource/{what}"),
             Entity::Offer => format!("offer/{what}"),
             Entity::ResourceServer => format!("ResourceServer/{what}"),
+            Entity::Brake => format!("brake/{what}"),
             _ => format!("user/{what}"),
         };
         Self { metrics: Arc::clone(&parts.metrics.metrics), entity, operation, what }

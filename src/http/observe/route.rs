@@ -32,6 +32,8 @@ pub fn of(matched: &str, base: &str) -> Route {
         pages::LOGIN => Route::Login,
         LOGOUT => Route::Logout,
         pages::ACCOUNT | END_SESSION | WITHDRAW | PASSWORD => Route::Account,
+        "/admin/brake" => Route::AdminBrake,
+        "/admin/brake/{id}/confirm" => Route::AdminBrakeConfirmation,
         "/admin/dcr" => Route::AdminDcr,
         "/admin/dcr/invitations" | "/admin/dcr/invitations/{id}" => Route::AdminDcrInvitations,
         "/admin/resources" => Route::AdminResources,
@@ -84,7 +86,9 @@ pub const fn endpoint(route: Route) -> Option<Endpoint> {
         Route::Policy | Route::Manifest => Endpoint::Policy,
         Route::Login => Endpoint::Login,
         Route::Register | Route::Registration => Endpoint::Register,
-        Route::AdminResources
+        Route::AdminBrake
+        | Route::AdminBrakeConfirmation
+        | Route::AdminResources
         | Route::AdminPlan
         | Route::AdminExport
         | Route::AdminOffers

@@ -89,7 +89,7 @@ fn other_sections_of_the_configuration_pass_through_beside_what_the_chart_decide
     assert_eq!(configuration["keys"]["master_key_secret"], "holdfast-master-key");
     assert_eq!(configuration["server"]["metrics"]["listen"], "0.0.0.0:9002");
     let operator = yaml(
-        "{enabled: true, namespace: auth, namespaces: [billing], trusted_namespaces: [auth], lease_name: holdfast, drift: {mode: Enforce}}",
+        "{enabled: true, namespace: auth, namespaces: [billing], trusted_namespaces: [auth], lease_name: holdfast, drift: {mode: Enforce, scan_interval: 300s}, brake: {per_namespace: 10, overall: 50, confirm: null}, resource_hosts: {}}",
     );
     assert_eq!(configuration["operator"], operator);
 }
@@ -114,10 +114,17 @@ fn every_section_is_set_by_values() {
         "config.tokens.refresh_grace=10s",
         "server.trustedProxies={10.0.0.0/8}",
         "metrics.populationIntervalSeconds=60",
+        "operator.brake.perNamespace=3",
+        "operator.brake.confirm=brake-1",
+        "operator.drift.scanIntervalSeconds=60",
+        r"operator.resourceHosts.mcp\.example\.com=billing",
     ]);
     let configuration = serde_json::to_value(&settings.config).unwrap();
     for (place, value) in [
         ("/dpop/nonce", json!("required")),
+        ("/operator/brake", json!({"per_namespace": 3, "overall": 50, "confirm": "brake-1"})),
+        ("/operator/drift/scan_interval", json!("1m")),
+        ("/operator/resource_hosts", json!({"mcp.example.com": "billing"})),
         ("/device/poll_interval", json!("10s")),
         ("/exchange/max_depth", json!(2)),
         ("/par/required", json!(true)),

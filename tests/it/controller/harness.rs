@@ -1,16 +1,18 @@
 //! An operator of the test's own: it watches the test's namespaces only, so that tests do not meet.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use holdfast::activity::{self, Activity};
 use holdfast::app::system::{SystemClock, SystemEntropy};
 use holdfast::controller::{self, Board, Settings};
 use holdfast::crd::condition::find;
+use holdfast::domain::brake::Limits;
 use holdfast::domain::observer::Unobserved;
-use holdfast::domain::{Actor, Epoch};
+use holdfast::domain::{Actor, Clock, Epoch};
 use holdfast::manifest::{Policy, Trusted};
 use holdfast::metrics::Metrics;
 use holdfast::provision::{self, Provisioner};
@@ -40,8 +42,29 @@ pub struct World {
     pub rescan: Duration,
     /// The operator's own way to the API server, where it is not the test's.
     pub door: Option<Client>,
+    /// How many deletions pass.
+    pub brake: Limits,
+    pub clock: Arc<Later>,
+    /// Whose a host is, whoever was first.
+    pub hosts: BTreeMap<String, String>,
     watch_all: bool,
     _dir: tempfile::TempDir,
+}
+
+/// The system's clock, and as much later as a test says.
+#[derive(Default)]
+pub struct Later(AtomicI64);
+
+impl Later {
+    pub fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+}
+
+impl Clock for Later {
+    fn now(&self) -> jiff::Timestamp {
+        SystemClock.now() + jiff::SignedDuration::from_secs(self.0.load(Ordering::SeqCst))
+    }
 }
 
 pub struct Operator {
@@ -80,8 +103,18 @@ impl World {
         }
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/holdfast.db", dir.path().display());
-        let rescan = Duration::from_secs(300);
-        Self { client, namespaces: names, url, rescan, door: None, watch_all: false, _dir: dir }
+        Self {
+            client,
+            namespaces: names,
+            url,
+            rescan: Duration::from_secs(300),
+            brake: Limits::NONE,
+            clock: Arc::default(),
+            hosts: BTreeMap::new(),
+            door: None,
+            watch_all: false,
+            _dir: dir,
+        }
     }
 
     pub fn namespace(&self) -> &str {
@@ -101,11 +134,12 @@ impl World {
         let (leadership, follower) = watch::channel(None);
         let provisioner = Provisioner::new(provision::Parts {
             store: store.clone(),
-            clock: Arc::new(SystemClock),
+            clock: self.clock.clone(),
             entropy: Arc::new(SystemEntropy),
             observer: Arc::new(Unobserved),
             leadership: follower.clone(),
             actor: Actor::controller(),
+            brake: self.brake,
         });
         let activity = Activity::new(activity::Parts {
             store: store.clone(),
@@ -119,10 +153,11 @@ impl World {
             client: self.door.as_ref().unwrap_or(&self.client).clone(),
             provisioner,
             metrics: metrics.clone(),
-            clock: Arc::new(SystemClock),
+            clock: self.clock.clone(),
             settings: Settings {
                 policy: Policy {
                     trusted: Trusted::Only(BTreeSet::from([self.namespace().to_owned()])),
+                    resource_hosts: self.hosts.clone(),
                     ..Policy::default()
                 },
                 issuer: ISSUER.to_owned(),
@@ -130,6 +165,7 @@ impl World {
                 lease: (self.namespace().to_owned(), "holdfast".to_owned()),
                 identity: identity.to_owned(),
                 rescan: self.rescan,
+                confirm: None,
             },
             leadership,
             board: board.clone(),

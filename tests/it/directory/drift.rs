@@ -45,6 +45,33 @@ async fn in_warn_the_change_is_kept_and_said_once() {
     assert_eq!(sql(home.path(), "UPDATE client SET display_name = 'Mine' WHERE display_name = 'Theirs'").await, 1);
 }
 
+/// K3: what goes round the triggers is found by the full scan; the triggers are put back, and who did it has no name.
+#[tokio::test]
+async fn a_change_round_the_triggers_is_found_by_the_full_scan() {
+    let mut home = samples();
+    home.set("HOLDFAST_OPERATOR__DRIFT__SCAN_INTERVAL", "10s");
+    let server = home.start().await;
+    server.event("secret_generated", |line| line["name"] == "portal").await;
+    let round = "DROP TRIGGER client_updated; UPDATE client SET display_name = 'Theirs' WHERE id = 'portal'";
+    sql(home.path(), round).await;
+    server.event("triggers_restored", |line| line["triggers"] == "client_updated").await;
+    let found = server.event("drift_detected", |line| line["name"] == "portal").await;
+    assert!(found["note"].as_str().unwrap().contains("changed by unknown"), "{found}");
+    server.event("drift_corrected", |line| line["name"] == "portal").await;
+    for kind in ["OAuthClient", "ResourceServer", "Provider"] {
+        let scanned = format!("holdfast_drift_scan_last_success_timestamp_seconds{{kind=\"{kind}\"}} 1");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let metrics = server.get(&server.admin("/metrics")).await.text().await.unwrap();
+            if metrics.contains(&scanned) {
+                break;
+            }
+            assert!(Instant::now() < deadline, "no {scanned}: {metrics}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
 /// At rest nothing is written, counted by SQLite itself.
 #[tokio::test]
 async fn at_rest_nothing_is_written() {

@@ -187,12 +187,17 @@ impl Setup {
             observer: metrics.clone(),
             leadership: leadership.clone(),
             actor: Actor::controller(),
+            brake: holdfast::domain::brake::Limits::NONE,
         });
         tokio::spawn({
             let (server, stop) = (server.clone(), stop.clone());
             async move { server.follow_settings(stop).await }
         });
-        let health = Health::new(server.clone(), metrics.clone(), Some(leadership));
+        let health = Health::new(
+            server.clone(),
+            metrics.clone(),
+            Some((leadership, Arc::new(holdfast::directory::Board::default()))),
+        );
         let page = MetricsPage { metrics: metrics.clone(), path: self.metrics.then(|| "/metrics".to_owned()) };
         let identity = Identity::new(identity::Parts {
             store: store.clone(),

@@ -1,6 +1,6 @@
 //! Either engine, with a store on it and a way to write behind its back.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +70,25 @@ impl Fresh {
                 done
             }
         }
+    }
+
+    /// Another database with all that is in this one, as a backup brings it back: by the tools that people use.
+    pub async fn restored(&self) -> (Store, Self) {
+        let copy = self.engine.fresh().await;
+        match self.engine {
+            Engine::Postgres => {
+                let mut dump = Command::new("pg_dump").arg(&self.url).stdout(Stdio::piped()).spawn().unwrap();
+                let mut load = Command::new("psql");
+                load.args(["--quiet", "--set", "ON_ERROR_STOP=1", &copy.url]).stdin(dump.stdout.take().unwrap());
+                assert!(load.stdout(Stdio::null()).status().unwrap().success() && dump.wait().unwrap().success());
+            }
+            Engine::Sqlite => {
+                let path = copy.url.trim_start_matches("sqlite://");
+                let sql = AssertSqlSafe(format!("VACUUM INTO '{path}'"));
+                self.sqlite().await.execute(sql).await.unwrap();
+            }
+        }
+        (copy.open().await, copy)
     }
 
     /// A connection of somebody else to the file.
