@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use holdfast::domain::{Actor, Credential, CredentialState, Kind, OwnerKey, SecretText, Spec};
+use holdfast::app::system::SystemClock;
+use holdfast::domain::{Actor, Clock, Credential, CredentialState, Kind, OwnerKey, SecretText, Spec};
 use holdfast::manifest::export::{Row, Wanted, export};
 use holdfast::manifest::{Policy, Trusted};
 use holdfast::store::Offer;
@@ -40,7 +41,7 @@ fn client(resources: Value) -> Spec {
 
 async fn put(operator: &Operator, id: &str, spec: &Spec, secret: Option<&str>) {
     let mut tx = operator.store.write(&Actor::recorded("test")).await.unwrap();
-    tx.put(id, spec, None, Timestamp::now()).await.unwrap();
+    tx.put(id, spec, None, SystemClock.now()).await.unwrap();
     if let Some(secret) = secret {
         let (hash, state) = (SecretText::new(secret).hash(), CredentialState::Current);
         let (issued_at, id_of) = (Timestamp::from_second(1_780_000_000).unwrap(), format!("sec_{id}"));
@@ -125,7 +126,7 @@ async fn an_export_is_adopted_by_kubectl_apply() {
     apply(&exported(&operator, other, Some("second")).await);
     world.until_in(other, "OAuthClient", "second", ("Accepted", "False", "AdoptionRefused")).await;
     let owner = OwnerKey::new(Kind::OAuthClient, other, "second");
-    let offer = Offer { owner, entity_id: "second".into(), by: Actor::recorded("test"), at: Timestamp::now() };
+    let offer = Offer { owner, entity_id: "second".into(), by: Actor::recorded("test"), at: SystemClock.now() };
     let mut tx = operator.store.write(&Actor::recorded("test")).await.unwrap();
     tx.put_offer(&offer).await.unwrap();
     tx.commit().await.unwrap();
