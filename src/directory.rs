@@ -91,11 +91,11 @@ pub async fn run(parts: Parts, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let queue = tokio::select! {
             () = stop.cancelled() => return,
-            _ = look.tick() => directory.look().await,
+            _ = look.tick() => Box::pin(directory.look()).await,
             _ = scan.tick() => directory.all(),
             heard = changes.recv() => directory.affected(heard, &mut changes),
         };
-        directory.work(queue, &stop).await;
+        Box::pin(directory.work(queue, &stop)).await;
     }
 }
 
@@ -205,7 +205,7 @@ impl Directory {
                 for owner in gone {
                     // one that nobody remembers is gone already
                     let policy = policies.get(&owner).copied().unwrap_or(DeletionPolicy::Retain);
-                    self.remove(&owner, policy).await;
+                    Box::pin(self.remove(&owner, policy)).await;
                 }
             }
             Err(error) => tracing::warn!(event = "removal_failed", error = chain(&error)),
@@ -274,7 +274,7 @@ impl Directory {
                 if stop.is_cancelled() {
                     return;
                 }
-                if self.reconcile(owner).await {
+                if Box::pin(self.reconcile(owner)).await {
                     made.push(owner);
                 }
             }

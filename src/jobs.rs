@@ -77,7 +77,7 @@ async fn work(parts: Parts, epoch: Epoch, term: CancellationToken) {
     let log = activity::keep(&parts.store, (epoch, parts.clock.now()), term);
     let (keys, purge) = (keys::keep(parts, epoch, term), purge::repeat(parts, epoch, term));
     let (population, points) = (population::repeat(parts, term), enforcement::survey(parts, epoch, term));
-    tokio::join!(log, keys, purge, population, points, drift::repeat(parts, epoch, term));
+    tokio::join!(log, keys, purge, population, points, Box::pin(drift::repeat(parts, epoch, term)));
 }
 
 /// An error with its causes, in one line.

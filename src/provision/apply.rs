@@ -22,10 +22,11 @@ impl Provisioner {
     pub async fn apply(&self, desired: &Desired) -> Result<Applied, Error> {
         match self.look(desired).await? {
             Some(applied) => Ok(applied),
-            None => match self.apply_in_transaction(desired).await {
-                Err(refusal) if is_refusal(&refusal) => Err(self.uncorrected(desired, refusal).await),
+            // large, and called from deep down: in boxes, or every walk would carry them on its stack
+            None => match Box::pin(self.apply_in_transaction(desired)).await {
+                Err(refusal) if is_refusal(&refusal) => Err(Box::pin(self.uncorrected(desired, refusal)).await),
                 Err(error) => Err(error),
-                Ok(applied) => self.with_log(desired.spec.kind(), applied).await,
+                Ok(applied) => Box::pin(self.with_log(desired.spec.kind(), applied)).await,
             },
         }
     }
