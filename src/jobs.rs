@@ -74,10 +74,15 @@ async fn each_term<W: Future<Output = ()>>(
 
 async fn work(parts: Parts, epoch: Epoch, term: CancellationToken) {
     let (parts, term) = (&parts, &term);
-    let log = activity::keep(&parts.store, (epoch, parts.clock.now()), term);
-    let (keys, purge) = (keys::keep(parts, epoch, term), purge::repeat(parts, epoch, term));
-    let (population, points) = (population::repeat(parts, term), enforcement::survey(parts, epoch, term));
-    tokio::join!(log, keys, purge, population, points, Box::pin(drift::repeat(parts, epoch, term)));
+    // each in a box of its own: all of them together are more than a thread's stack likes to hold
+    tokio::join!(
+        Box::pin(activity::keep(&parts.store, (epoch, parts.clock.now()), term)),
+        Box::pin(keys::keep(parts, epoch, term)),
+        Box::pin(purge::repeat(parts, epoch, term)),
+        Box::pin(population::repeat(parts, term)),
+        Box::pin(enforcement::survey(parts, epoch, term)),
+        Box::pin(drift::repeat(parts, epoch, term)),
+    );
 }
 
 /// An error with its causes, in one line.
