@@ -2,6 +2,7 @@
 //! fault the invariants are checked. FT-01 to FT-11; see `docs/faults.md`.
 
 mod conflicts;
+mod crashes;
 mod invariants;
 mod leaders;
 mod outages;

@@ -74,7 +74,6 @@ pub struct Call {
 type Effect = Arc<dyn Fn() + Send + Sync>;
 
 /// What happens to a request.
-#[allow(dead_code)] // one may be written before the test that needs it
 #[derive(Clone)]
 pub enum Fault {
     /// The proxy answers, and the API server hears nothing.

@@ -160,6 +160,13 @@ impl Server {
         self.client.post(self.public("/oauth/token")).basic_auth(id, Some(secret)).form(&form).send().await.unwrap()
     }
 
+    /// The status of the answer, if there is one.
+    pub async fn try_token(&self, id: &str, secret: &str) -> Option<u16> {
+        let request = self.client.post(self.public("/oauth/token")).basic_auth(id, Some(secret));
+        let answer = request.form(&[("grant_type", "client_credentials")]).send().await.ok()?;
+        Some(answer.status().as_u16())
+    }
+
     /// A token, which there must be.
     pub async fn access_token(&self, id: &str, secret: &str) -> String {
         let answer: Value = self.token(id, secret).await.json().await.unwrap();
@@ -199,6 +206,11 @@ impl Server {
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
+    }
+
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn is_running(&mut self) -> bool {
