@@ -101,11 +101,13 @@ impl<'a> Policy<'a> {
         self.0.of("scope").find(|row| text(row, "name") == name).map_or(Value::Null, |row| shown(row, "id"))
     }
 
-    /// Tools that name a scope.
+    /// Tools that name a scope, by name: rows come in no order.
     fn needing(self, scope: &str) -> Vec<&'a str> {
         let needing =
             self.tools().filter(|tool| is_scoped(tool) && names(tool, "scopes").iter().any(|name| name == scope));
-        needing.map(|tool| text(tool, "name")).collect()
+        let mut tools: Vec<&str> = needing.map(|tool| text(tool, "name")).collect();
+        tools.sort_unstable();
+        tools
     }
 
     /// The default role, if there is such a role.

@@ -61,7 +61,7 @@ async fn a_database_belongs_to_one_installation(#[case] engine: Engine) {
         let refused = store.bind(installation, cluster).await.unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "failed to bind the database: it belongs to installation default in cluster uid-1"
+            "failed to bind the database: it belongs to installation default in cluster uid-1; see holdfast adopt --cluster"
         );
     }
 }
