@@ -3,7 +3,7 @@
 
 mod conflicts;
 mod crashes;
-mod invariants;
+pub mod invariants;
 mod leaders;
 mod outages;
 mod proxy;

@@ -8,6 +8,7 @@ use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 use super::harness::{World, client, condition, eventually, resource_server};
+use crate::faults::invariants;
 use crate::support::cluster;
 
 async fn end_namespace(world: &World, name: &str) {
@@ -25,7 +26,8 @@ async fn begin_namespace(world: &World, name: &str) {
 /// mechanics §15: nothing blocks the end of a namespace, and its successor of the same name inherits nothing.
 #[tokio::test]
 async fn a_namespace_ends_with_all_its_policy_and_its_successor_gets_nothing() {
-    let world = World::with(2).await;
+    let mut world = World::with(2).await;
+    world.rescan = std::time::Duration::from_secs(2);
     let operator = world.operator().await;
     let gone = world.namespaces[1].clone();
     // in any other namespace this provider would wait for the resource servers that use it, here and elsewhere
@@ -62,6 +64,8 @@ async fn a_namespace_ends_with_all_its_policy_and_its_successor_gets_nothing() {
     assert_ne!(successor.data["status"]["resourceServerID"], id.as_str());
     world.apply_in(&gone, "OAuthClient", "portal", spec).await;
     world.until_in(&gone, "OAuthClient", "portal", refused).await;
+    let refused = [("mcp", "AdoptionRefused"), ("portal", "AdoptionRefused"), ("user", "RefNotFound")];
+    invariants::hold_unseen(&world, &operator, &refused).await;
     operator.stop().await;
 }
 
@@ -179,7 +183,7 @@ async fn configuration_says_whose_a_host_is() {
     operator.stop().await;
 }
 
-/// Deleting the definitions revokes nothing: with them come the same ids, client ids and secrets, and tokens live on.
+/// FT-08: deleting the definitions revokes nothing: with them come the same ids, client ids and secrets, and tokens live on.
 #[tokio::test]
 async fn definitions_go_and_come_and_everything_is_as_it_was() {
     let cluster = cluster::private();
@@ -230,6 +234,7 @@ async fn definitions_go_and_come_and_everything_is_as_it_was() {
     assert_eq!(server_again.data["status"]["resourceServerID"], server.data["status"]["resourceServerID"]);
     assert_eq!(world.secret("portal-oauth", "client_secret").await, secret);
     assert_eq!(world.count("SELECT count(*) FROM access_token WHERE revoked_at IS NOT NULL").await, 0);
+    invariants::hold_unseen(&world, &operator, &[]).await;
 
     // an older definition is named, with what it lacks
     let mut older = serde_json::to_value(definitions.get(names[0]).await.unwrap()).unwrap();

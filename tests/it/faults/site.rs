@@ -92,9 +92,14 @@ impl Site {
 
     /// Waits until the operator has looked at something this many times more.
     pub async fn looks(&self, operator: &Operator, times: u64) {
-        let before = looked(operator);
-        eventually("the operator to look again", async || (looked(operator) >= before + times).then_some(())).await;
+        looks(operator, times).await;
     }
+}
+
+/// Waits until the operator has looked at something this many times more.
+pub async fn looks(operator: &Operator, times: u64) {
+    let before = looked(operator);
+    eventually("the operator to look again", async || (looked(operator) >= before + times).then_some(())).await;
 }
 
 /// The operator's way to the API server, by the program's own client.
