@@ -28,7 +28,7 @@ pub async fn hold(site: &mut Site, operator: &Operator) {
 /// The same, where these objects are not Ready, for this reason.
 pub async fn hold_but(site: &mut Site, operator: &Operator, excepted: &[(&str, &str)]) {
     converges(&site.world, operator, excepted).await;
-    site.steady.end();
+    site.steady.end().await;
     rests(site, operator).await;
     site.keys_are_untouched().await;
     let calls = site.proxy.calls();
