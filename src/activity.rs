@@ -98,9 +98,3 @@ impl Activity {
         tokio::join!(self.ring(&stop), self.write_reports(&stop));
     }
 }
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}

@@ -96,18 +96,3 @@ impl Error {
 pub async fn migrate(settings: &Settings) -> Result<usize, Error> {
     Ok(database::beside(settings).await?.1)
 }
-
-/// An error with all that caused it, on one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        // a transparent error repeats its source
-        if !line.ends_with(&text) {
-            line = format!("{line}: {text}");
-        }
-        source = cause.source();
-    }
-    line.split_whitespace().collect::<Vec<_>>().join(" ")
-}

@@ -28,7 +28,7 @@ use clap::{Parser, Subcommand};
 use self::output::{Format, Table};
 use crate::app;
 use crate::config::{self, Environment, Settings};
-use crate::domain::Kind;
+use crate::domain::{Kind, chain};
 use crate::manifest::yaml;
 
 /// A Kubernetes operator with an OAuth 2.1 authorization server inside it.
@@ -124,7 +124,7 @@ struct Failure {
 
 impl Failure {
     fn new(code: u8, error: &dyn std::error::Error) -> Self {
-        Self { code, line: app::chain(error) }
+        Self { code, line: chain(error) }
     }
 }
 

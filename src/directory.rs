@@ -26,7 +26,7 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::policy::Changed;
-use crate::domain::{Clock, DeletionPolicy, Kind, OwnerKey, SecretHash};
+use crate::domain::{Clock, DeletionPolicy, Kind, OwnerKey, SecretHash, chain};
 use crate::manifest;
 use crate::metrics::Metrics;
 use crate::provision::{Provisioner, Removed};
@@ -297,18 +297,4 @@ impl Directory {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
-}
-
-/// An error with all that caused it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }

@@ -8,7 +8,9 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::{Activity, chain};
+use crate::domain::chain;
+
+use super::Activity;
 use crate::domain::actor::Actor;
 use crate::domain::enforcement::{Instance, PolicyTag};
 use crate::store::{EnforcementPoint, Error};

@@ -8,13 +8,13 @@ use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::broadcast;
 
-use super::{Activity, chain};
+use super::Activity;
 use crate::domain::actor::Actor;
 use crate::domain::enforcement::{Coverage, Enforcement, Standing};
 use crate::domain::owner::OwnerKey;
 use crate::domain::resource_server::ResourceServer;
 use crate::domain::tool_manifest::{Compared, ToolState, compare};
-use crate::domain::{Epoch, Kind};
+use crate::domain::{Epoch, Kind, chain};
 use crate::store::{Error, Running, Tx};
 
 /// Who is silent for so many times the time for which a policy may be kept is forgotten.

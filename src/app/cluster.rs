@@ -2,14 +2,14 @@
 
 use kube::{Client, Config};
 
+use super::Error;
 use super::api_server;
 use super::door::{Parts, policy};
 use super::running::Running;
 use super::system::SystemEntropy;
-use super::{Error, chain};
 use crate::config::Settings;
 use crate::controller::{self, Board, MasterKeySecret, TokenReviews};
-use crate::domain::Entropy;
+use crate::domain::{Entropy, chain};
 
 /// A cluster that answers.
 pub struct Cluster {

@@ -6,12 +6,11 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use tokio::sync::Notify;
 
-use super::chain;
 use super::running::Running;
 use crate::activity::Activity;
 use crate::config::Settings;
 use crate::domain::purge::Keep;
-use crate::domain::{Clock, Leadership, Observer};
+use crate::domain::{Clock, Leadership, Observer, chain};
 use crate::jobs::{self, Parts, population::Census, purge::Schedule};
 use crate::metrics::Metrics;
 use crate::oauth::AuthorizationServer;

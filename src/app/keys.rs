@@ -8,7 +8,7 @@ use super::Error;
 use crate::config::Settings;
 use crate::config::keys::Store as KeyPlace;
 use crate::domain::signing_key::{KeyRotation, KeyStore};
-use crate::domain::{Actor, Entropy, KeyHome};
+use crate::domain::{Actor, Entropy, KeyHome, chain};
 use crate::oauth::KeySettings;
 use crate::outbound::{Transit, TransitAuthentication, TransitOptions};
 use crate::seal::{Sealer, obtain};
@@ -72,6 +72,6 @@ fn engine(settings: &Settings) -> Result<Option<(Transit, String)>, Error> {
         authorities,
         timeout: vault.timeout,
     });
-    let transit = transit.map_err(|error| unusable(super::chain(&error)))?;
+    let transit = transit.map_err(|error| unusable(chain(&error)))?;
     Ok(Some((transit, vault.key_prefix.clone())))
 }

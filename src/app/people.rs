@@ -6,11 +6,11 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
+use super::Error;
 use super::system::{SystemClock, SystemEntropy};
-use super::{Error, chain};
 use crate::config::Settings;
 use crate::config::sessions;
-use crate::domain::Observer;
+use crate::domain::{Observer, chain};
 use crate::identity::{Fingerprint, Identity, Parts, Rules};
 use crate::store::Store;
 

@@ -9,8 +9,8 @@ use super::{Failure, block_on};
 use crate::app::system::SystemClock;
 use crate::app::{Error, database, jobs};
 use crate::config::Settings;
-use crate::domain::Clock;
 use crate::domain::purge::PurgeTarget;
+use crate::domain::{Clock, chain};
 use crate::jobs::purge::{Unfinished, sweep};
 
 #[derive(Debug, clap::Args)]
@@ -50,7 +50,7 @@ pub fn run(settings: &Settings, arguments: &Arguments) -> Result<Table, Failure>
             match result {
                 Ok(count) => rows.push(vec![name, count.to_string()]),
                 Err(error @ Unfinished::Time(_)) => failed.push(format!("{name}: {error}")),
-                Err(Unfinished::Store(error)) => failed.push(format!("{name}: {}", crate::app::chain(error))),
+                Err(Unfinished::Store(error)) => failed.push(format!("{name}: {}", chain(error))),
             }
         }
         if failed.is_empty() {

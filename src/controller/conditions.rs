@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::crd::condition::{self, ConditionType, MAX_MESSAGE, Status, shorten};
 use crate::domain::client::ClientState;
+use crate::domain::clock::whole_second;
 use crate::domain::drift::{Correction, DriftedField, OpenDrift};
 use crate::domain::enforcement::Coverage;
 use crate::domain::{Kind, Reason, Spec};
@@ -216,13 +217,13 @@ fn uncorrected(drift: &OpenDrift) -> String {
 }
 
 fn open_message(drift: &OpenDrift) -> String {
-    format!("{} changed by {}, found at {}", paths(&drift.fields), drift.actor, second(drift.since))
+    format!("{} changed by {}, found at {}", paths(&drift.fields), drift.actor, whole_second(drift.since))
 }
 
 fn correction_message(correction: &Correction) -> String {
     let fields: Vec<String> = correction.fields.iter().map(|path| shown(path)).collect();
     let what = if correction.corrected { "put back" } else { "as applied again" };
-    format!("{} {what} at {} after a change by {}", fields.join(", "), second(correction.at), correction.actor)
+    format!("{} {what} at {} after a change by {}", fields.join(", "), whole_second(correction.at), correction.actor)
 }
 
 fn paths(fields: &[DriftedField]) -> String {
@@ -235,10 +236,6 @@ pub(super) fn shown(path: &str) -> String {
         manifest if manifest.is_empty() => path.to_owned(),
         manifest => manifest,
     }
-}
-
-fn second(at: Timestamp) -> Timestamp {
-    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 fn launched(outcome: &Outcome) -> Option<Fact> {
@@ -265,7 +262,7 @@ fn policy_synced(outcome: &Outcome) -> Option<Fact> {
         let message = "Every enforcement point that reports runs the policy in force".to_owned();
         return fact(Status::True, "Synced", message);
     }
-    let since = lacking_since.map(|at| format!(" since {}", second(at))).unwrap_or_default();
+    let since = lacking_since.map(|at| format!(" since {}", whole_second(at))).unwrap_or_default();
     let lagging = reporting - current;
     let message = format!("{lagging} of {reporting} enforcement points do not run the policy in force{since}");
     fact(Status::False, "Lagging", message)

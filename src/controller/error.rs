@@ -3,6 +3,7 @@
 use kube::core::Status;
 use kube::runtime::watcher;
 
+use crate::domain::chain;
 use crate::provision;
 
 /// An error of the infrastructure, never of an object: that would be a condition.
@@ -31,16 +32,10 @@ impl Error {
 
     /// The message with those of its causes, for one log line.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        if let Self::Kubernetes { source, .. } = self {
-            return format!("{text}: {}", Answer::of(source));
+        match self {
+            Self::Kubernetes { source, .. } => format!("{self}: {}", Answer::of(source)),
+            other => chain(other),
         }
-        let mut next = std::error::Error::source(self);
-        while let Some(error) = next {
-            text = format!("{text}: {error}");
-            next = error.source();
-        }
-        text
     }
 }
 

@@ -85,6 +85,7 @@ async fn empty(context: &Context, limit: &mut Limit) -> Result<(), Error> {
         }
         let told = publish(context, reports, limit).await;
         context.provisioner.reported(&told.ids).await?;
+        limit.forget(&told.ids);
         if let Some(error) = told.failed {
             return Err(error);
         }
@@ -117,10 +118,13 @@ async fn publish(context: &Context, reports: Vec<Report>, limit: &mut Limit) -> 
     told
 }
 
-/// The report, a summary in its place, or nothing.
+/// The report, a summary in its place, or nothing. What is tried again is neither logged nor counted again.
 fn admit(report: &Report, limit: &mut Limit) -> Option<Report> {
-    log(report);
-    match limit.admits(&report.object_uid, Instant::now()) {
+    let admitted = limit.untold.get(&report.id).copied().unwrap_or_else(|| {
+        log(report);
+        limit.admits(report, Instant::now())
+    });
+    match admitted {
         Admitted::Yes => Some(report.clone()),
         Admitted::AsSummary => {
             let note =
@@ -173,11 +177,13 @@ fn populations(context: &Context) {
 #[derive(Default)]
 struct Limit {
     told: HashMap<String, VecDeque<Instant>>,
+    /// What was decided of reports that could not be told yet: no outage of the API server makes a flood of them.
+    untold: HashMap<i64, Admitted>,
     /// When those were forgotten that had none for a while.
     tidied: Option<Instant>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Admitted {
     Yes,
     /// The first one too many.
@@ -186,7 +192,18 @@ enum Admitted {
 }
 
 impl Limit {
-    fn admits(&mut self, object_uid: &str, now: Instant) -> Admitted {
+    fn admits(&mut self, report: &Report, now: Instant) -> Admitted {
+        let admitted = self.count(&report.object_uid, now);
+        self.untold.insert(report.id, admitted);
+        admitted
+    }
+
+    /// Told and marked: these do not come again.
+    fn forget(&mut self, ids: &[i64]) {
+        self.untold.retain(|id, _| !ids.contains(id));
+    }
+
+    fn count(&mut self, object_uid: &str, now: Instant) -> Admitted {
         if self.tidied.is_none_or(|last| now.duration_since(last) >= TIDY) {
             self.told.retain(|_, times| times.back().is_some_and(|last| now.duration_since(*last) < WINDOW));
             self.tidied = Some(now);
@@ -212,16 +229,42 @@ impl Limit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use jiff::Timestamp;
+
+    fn report(id: i64, object_uid: &str) -> Report {
+        let owner = OwnerKey::new(Kind::OAuthClient, "web", object_uid);
+        let report = Report::new(owner, object_uid, Reason::Updated, "changed".to_owned(), Timestamp::UNIX_EPOCH);
+        Report { id, ..report }
+    }
 
     #[test]
     fn a_flood_becomes_one_summary_until_it_is_over() {
         let (mut limit, start) = (Limit::default(), Instant::now());
         for _ in 0..BURST {
-            assert_eq!(limit.admits("a", start), Admitted::Yes);
+            assert_eq!(limit.count("a", start), Admitted::Yes);
         }
-        assert_eq!(limit.admits("a", start), Admitted::AsSummary);
-        assert_eq!(limit.admits("a", start), Admitted::No);
-        assert_eq!(limit.admits("b", start), Admitted::Yes);
-        assert_eq!(limit.admits("a", start + WINDOW), Admitted::Yes);
+        assert_eq!(limit.count("a", start), Admitted::AsSummary);
+        assert_eq!(limit.count("a", start), Admitted::No);
+        assert_eq!(limit.count("b", start), Admitted::Yes);
+        assert_eq!(limit.count("a", start + WINDOW), Admitted::Yes);
+    }
+
+    #[test]
+    fn what_is_tried_again_counts_once() {
+        let mut limit = Limit::default();
+        let waiting: Vec<Report> = (0..3).map(|id| report(id, "a")).collect();
+        for attempt in 0..BURST {
+            for report in &waiting {
+                assert_eq!(admit(report, &mut limit).as_ref(), Some(report), "attempt {attempt}");
+            }
+        }
+        limit.forget(&[0, 1, 2]);
+        assert!(limit.untold.is_empty());
+        let more: Vec<_> = (3..=BURST as i64 + 1).map(|id| admit(&report(id, "a"), &mut limit)).collect();
+        let reasons: Vec<_> = more.iter().map(|told| told.as_ref().map(|told| told.reason)).collect();
+        let (summary, before) = reasons.split_last().expect("some");
+        assert!(before[..BURST - 3].iter().all(|reason| *reason == Some(Reason::Updated)), "{reasons:?}");
+        assert_eq!(before[BURST - 3], Some(Reason::EventsSummarized));
+        assert_eq!(*summary, None);
     }
 }

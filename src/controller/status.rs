@@ -172,15 +172,8 @@ fn field(kind: &str, outcome: &Outcome) -> String {
 /// Puts an observation into the outbox. The condition carries the story where that fails.
 async fn observe(context: &Context, object: &Object, reason: &str, field_path: &str, note: &str) {
     let Some(reason) = event_reason(reason) else { return };
-    let report = Report {
-        id: 0,
-        owner: object.key(),
-        object_uid: object.uid().to_owned(),
-        reason,
-        field_path: field_path.to_owned(),
-        note: note.to_owned(),
-        at: context.clock.now(),
-    };
+    let now = context.clock.now();
+    let report = Report::new(object.key(), object.uid(), reason, note.to_owned(), now).at_field(field_path);
     match context.provisioner.report(&report).await {
         Ok(()) => context.told.notify_one(),
         Err(error) => {

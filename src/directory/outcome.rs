@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::domain::client::ClientState;
 use crate::domain::drift::OpenDrift;
 use crate::domain::resource_server::Lifecycle;
-use crate::domain::{DriftMode, ObjectStatus, OwnerKey, Spec};
+use crate::domain::{DriftMode, ObjectStatus, OwnerKey, Spec, chain};
 use crate::manifest::{Invalid, Unresolved};
 use crate::metrics::ReconcileOutcome;
 use crate::provision::{self, ChangeKind, Done, Refused, SecretState};
@@ -46,7 +46,7 @@ impl Outcome {
             provision::Error::Uncorrected { drift, .. } => Some(drift.clone()),
             _ => None,
         };
-        Self::Failed { message: super::chain(error), fenced: error.is_fenced(), uncorrected }
+        Self::Failed { message: chain(error), fenced: error.is_fenced(), uncorrected }
     }
 
     /// The metric's label.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::domain::{Desired, Managed, ObjectStatus, OwnerKey, Spec};
+use crate::domain::{Desired, Managed, ObjectStatus, OwnerKey, Spec, chain};
 use crate::manifest::{Invalid, Object, desired, immutable, is_ours, resource_server, unresolved};
 use crate::metrics::ReconcileOutcome;
 use crate::provision::{self, Applied, ChangeKind, Done, SecretState};
@@ -131,7 +131,7 @@ impl Directory {
             Err(publish::Error::Provision(error)) => Err(error),
             published => {
                 self.leave(&wanted.owner.key, Some(place));
-                Ok(Some(published.map_err(|error| super::chain(&error))))
+                Ok(Some(published.map_err(|error| chain(&error))))
             }
         }
     }
@@ -149,7 +149,7 @@ impl Directory {
         if self.places.values().all(|(place, _)| *place != before)
             && let Err(error) = before.remove()
         {
-            tracing::warn!(event = "secret_left_behind", owner = %owner, error = super::chain(&error));
+            tracing::warn!(event = "secret_left_behind", owner = %owner, error = chain(&error));
         }
     }
 

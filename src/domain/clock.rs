@@ -8,6 +8,11 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
+/// `at` in whole seconds, as the API of Kubernetes and people write times: a finer one would never compare equal.
+pub fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
 /// A source of unpredictable bytes.
 pub trait Entropy: Send + Sync {
     /// Fills `bytes` from a cryptographically secure source, or says that it could not.

@@ -91,6 +91,17 @@ impl Report {
     /// The API server refuses a longer note (bytes).
     const NOTE: usize = 1024;
 
+    /// A report that is not stored yet, about the object and no field of it.
+    pub fn new(owner: OwnerKey, object_uid: &str, reason: Reason, note: String, at: Timestamp) -> Self {
+        Self { id: 0, owner, object_uid: object_uid.to_owned(), reason, field_path: String::new(), note, at }
+    }
+
+    /// About this field.
+    #[must_use]
+    pub fn at_field(self, path: &str) -> Self {
+        Self { field_path: path.to_owned(), ..self }
+    }
+
     /// With as much of its note as an Event can hold.
     #[must_use]
     pub fn bounded(mut self) -> Self {
@@ -111,15 +122,8 @@ mod tests {
 
     #[test]
     fn a_note_fits_into_an_event() {
-        let long = Report {
-            id: 0,
-            owner: OwnerKey::new(Kind::Provider, "a", "b"),
-            object_uid: String::new(),
-            reason: Reason::Updated,
-            field_path: String::new(),
-            note: "é".repeat(2000),
-            at: Timestamp::UNIX_EPOCH,
-        };
+        let owner = OwnerKey::new(Kind::Provider, "a", "b");
+        let long = Report::new(owner, "", Reason::Updated, "é".repeat(2000), Timestamp::UNIX_EPOCH);
         let note = long.bounded().note;
         assert!(note.len() <= Report::NOTE && note.ends_with('…'));
     }

@@ -8,7 +8,8 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::observe::chain;
+use crate::domain::chain;
+
 use super::respond;
 use crate::metrics::Metrics;
 

@@ -15,8 +15,8 @@ use axum::response::Response;
 use self::route::{by_source, endpoint};
 use self::trace::Trace;
 use super::gate::Gate;
-use crate::domain::SessionEnd;
 use crate::domain::refusal::Refusal;
+use crate::domain::{SessionEnd, chain};
 use crate::metrics::{ConsentDecision, Label, Method, Metrics, Route};
 use crate::oauth::{self, Ended, Grant, Issued, Revoked};
 
@@ -100,18 +100,6 @@ impl Told {
             other => Self::Failed(chain(&other)),
         }
     }
-}
-
-/// An error with its causes, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// What every request needs to be observed.

@@ -6,8 +6,7 @@ use jiff::Timestamp;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-use super::chain;
-use crate::domain::Epoch;
+use crate::domain::{Epoch, chain};
 use crate::store::{self, Store};
 
 /// Looked at when the feed says so, and this often as a net.

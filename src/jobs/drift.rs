@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Parts, chain};
-use crate::domain::{Epoch, Kind};
+use super::Parts;
+use crate::domain::{Epoch, Kind, chain};
 use crate::provision;
 
 /// A start is busy with other things, and looks at every object anyway.

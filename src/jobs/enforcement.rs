@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Parts, chain};
-use crate::domain::Epoch;
+use super::Parts;
+use crate::domain::{Epoch, chain};
 use crate::metrics::Enforced;
 
 /// How often, when nothing was heard: another replica may have heard something.

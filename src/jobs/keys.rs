@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Parts, chain};
-use crate::domain::Epoch;
+use super::Parts;
 use crate::domain::signing_key::KeyState;
+use crate::domain::{Epoch, chain};
 
 /// The keys are looked at so often at least.
 const LOOK: Duration = Duration::from_secs(30);

@@ -7,8 +7,7 @@ use tokio::sync::watch::Sender;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::chain;
-use crate::domain::Epoch;
+use crate::domain::{Epoch, chain};
 use crate::metrics::Metrics;
 use crate::store::Store;
 

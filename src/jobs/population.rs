@@ -6,7 +6,9 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
-use super::{Parts, chain};
+use crate::domain::chain;
+
+use super::Parts;
 
 /// How often, and when a session is over.
 #[derive(Debug, Clone, Copy)]

@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{Parts, chain};
+use super::Parts;
 use crate::domain::audit::{AuditKind, Record};
 use crate::domain::purge::{Keep, PurgeTarget};
-use crate::domain::{Actor, Epoch};
+use crate::domain::{Actor, Epoch, chain};
 use crate::store::{self, Store};
 
 /// How often, and how long things are kept.

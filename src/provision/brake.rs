@@ -7,6 +7,8 @@
 use jiff::Timestamp;
 use serde_json::json;
 
+use crate::domain::clock::whole_second;
+
 use super::{Error, Provisioner};
 use crate::domain::audit::{AuditKind, Record};
 use crate::domain::brake::{Brake, Hold, OpenBrake, Scope, WINDOW, opens};
@@ -141,18 +143,6 @@ fn told(owner: &OwnerKey, object_uid: &str, brake: &Brake, now: Timestamp) -> Re
         Scope::All => "the brake of all namespaces".to_owned(),
         Scope::Namespace(name) => format!("the brake of namespace {name}"),
     };
-    let note = format!("{} ({of} is open since {})", held(&brake.id).note, second(brake.opened_at));
-    Report {
-        id: 0,
-        owner: owner.clone(),
-        object_uid: object_uid.to_owned(),
-        reason: Reason::MassChangeBrake,
-        field_path: String::new(),
-        note,
-        at: now,
-    }
-}
-
-fn second(at: Timestamp) -> Timestamp {
-    Timestamp::from_second(at.as_second()).unwrap_or(at)
+    let note = format!("{} ({of} is open since {})", held(&brake.id).note, whole_second(brake.opened_at));
+    Report::new(owner.clone(), object_uid, Reason::MassChangeBrake, note, now)
 }

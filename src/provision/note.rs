@@ -11,16 +11,8 @@ const VALUE: usize = 160;
 
 /// A report about the object that `desired` came from.
 pub fn report(desired: &Desired, reason: Reason, field: &str, note: String, at: jiff::Timestamp) -> Report {
-    Report {
-        id: 0,
-        owner: desired.owner.key.clone(),
-        object_uid: desired.owner.object_uid.clone(),
-        reason,
-        field_path: field.to_owned(),
-        note,
-        at,
-    }
-    .bounded()
+    let owner = &desired.owner;
+    Report::new(owner.key.clone(), &owner.object_uid, reason, note, at).at_field(field).bounded()
 }
 
 /// `spec.state` for a member of the spec; a row or a secret has no path in the manifest.

@@ -91,13 +91,5 @@ fn at_rest(spec: Spec) -> Spec {
 }
 
 fn report(owner: &Owner, reason: Reason, note: &str, at: jiff::Timestamp) -> Report {
-    Report {
-        id: 0,
-        owner: owner.key.clone(),
-        object_uid: owner.object_uid.clone(),
-        reason,
-        field_path: String::new(),
-        note: note.to_owned(),
-        at,
-    }
+    Report::new(owner.key.clone(), &owner.object_uid, reason, note.to_owned(), at)
 }

@@ -113,16 +113,7 @@ async fn take_out(
     managed.credentials.clear();
     managed.drift = None;
     tx.put_managed(&managed).await?;
-    tx.add_report(&Report {
-        id: 0,
-        owner,
-        object_uid: object_uid.to_owned(),
-        reason,
-        field_path: String::new(),
-        note: text.to_owned(),
-        at: now,
-    })
-    .await?;
+    tx.add_report(&Report::new(owner, object_uid, reason, text.to_owned(), now)).await?;
     Ok(removed)
 }
 

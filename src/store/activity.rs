@@ -232,8 +232,7 @@ impl Tx {
             managed => managed?.filter(|managed| managed.deleted_at.is_none()),
         };
         let Some(owner) = managed.map(|managed| managed.owner) else { return Ok(()) };
-        let (object_uid, field_path) = (owner.object_uid, field.to_owned());
-        let report = Report { id: 0, owner: owner.key, object_uid, reason, field_path, note, at: cause.at };
+        let report = Report::new(owner.key, &owner.object_uid, reason, note, cause.at).at_field(field);
         self.add_report(&report.bounded()).await
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use reqwest::{Certificate, Client, Url, header, redirect};
 use serde_json::Value;
 
-use crate::app::{Error, chain};
-use crate::domain::SecretText;
+use crate::app::Error;
+use crate::domain::{SecretText, chain};
 
 /// A plan of thousands of objects takes a while.
 const PATIENCE: Duration = Duration::from_secs(120);

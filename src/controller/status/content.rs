@@ -1,6 +1,5 @@
 //! The members of each kind's status beside the conditions. What an outcome says nothing about stays.
 
-use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::Serialize;
 use serde_json::Value;
@@ -16,6 +15,7 @@ use crate::crd::resource_server::policy::ToolAccess;
 use crate::crd::resource_server::status::{EnforcementPoints, ToolCounts};
 use crate::crd::secret::{RetiringSecret, SecretStatus};
 use crate::domain::Class;
+use crate::domain::clock::whole_second;
 use crate::domain::drift::gravest;
 use crate::domain::enforcement::{Coverage, Standing};
 use crate::manifest::Object;
@@ -142,7 +142,7 @@ fn drift(outcome: &Outcome) -> Option<DriftStatus> {
             mode,
             class: Some(class_name(gravest(&open.fields)).to_owned()),
             fields: open.fields.iter().map(|field| shown(&field.path)).collect(),
-            detected_time: Some(second(open.since)),
+            detected_time: Some(whole_second(open.since)),
             by: Some(open.actor.to_string()),
             undismissed: None,
         },
@@ -150,7 +150,7 @@ fn drift(outcome: &Outcome) -> Option<DriftStatus> {
             mode,
             class: None,
             fields: correction.fields.iter().map(|path| shown(path)).collect(),
-            detected_time: Some(second(correction.at)),
+            detected_time: Some(whole_second(correction.at)),
             by: Some(correction.actor.to_string()),
             undismissed: None,
         },
@@ -175,16 +175,16 @@ fn secret(object: &Object, outcome: &Outcome, before: Option<SecretStatus>) -> O
         .iter()
         .map(|credential| RetiringSecret {
             id: credential.id.clone(),
-            retire_time: credential.retire_at.map(second),
-            last_used_time: credential.last_used_at.map(second),
+            retire_time: credential.retire_at.map(whole_second),
+            last_used_time: credential.last_used_at.map(whole_second),
         })
         .collect();
     retiring.sort_by(|a, b| a.id.cmp(&b.id));
     Some(SecretStatus {
         name: Some(name),
         current_id: current.as_ref().map(|credential| credential.id.clone()),
-        issued_time: current.as_ref().map(|credential| second(credential.issued_at)),
-        next_rotation_time: next_rotation.map(second),
+        issued_time: current.as_ref().map(|credential| whole_second(credential.issued_at)),
+        next_rotation_time: next_rotation.map(whole_second),
         retiring,
     })
 }
@@ -195,9 +195,4 @@ fn secret_name(object: &Object) -> Option<String> {
         Object::OAuthClient(client) => client.spec.authentication.secret.as_ref().map(|secret| secret.name.clone()),
         other => wanted(other).map(|wanted| wanted.name),
     }
-}
-
-/// The API writes whole seconds; a finer time would never compare equal.
-fn second(at: Timestamp) -> Timestamp {
-    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }

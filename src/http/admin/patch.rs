@@ -8,12 +8,14 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
+use crate::domain::chain;
+
 use super::authenticate::Admin;
 use super::entity;
 use crate::domain::actor::Actor;
 use crate::domain::owner::Kind;
 use crate::http::extract::{media_type, read};
-use crate::http::observe::{Told, chain};
+use crate::http::observe::Told;
 use crate::http::respond;
 use crate::metrics::{Metrics, Operation, Outcome};
 use crate::oauth::{Administrator, Role};

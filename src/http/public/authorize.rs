@@ -6,12 +6,14 @@ use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
+use crate::domain::chain;
+
 use super::consent;
 use super::pages::{Browser, Pages, Posted};
 use crate::domain::authorize::Parameters;
 use crate::domain::refusal::Refusal;
 use crate::http::extract::{is_form, read};
-use crate::http::observe::{Told, chain};
+use crate::http::observe::Told;
 use crate::metrics::{self, AuthorizeTimer, ConsentDecision, ConsentFlow, Metrics, Outcome};
 use crate::oauth::{AuthorizationServer, Choice, Decision, Error, Progress, Return, Visitor, pairs, path};
 

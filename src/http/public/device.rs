@@ -11,8 +11,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use jiff::Timestamp;
 
+use crate::domain::chain;
+
 use super::pages::{Browser, Destination, Pages, Posted, Shell, shown};
-use crate::http::observe::{Told, chain};
+use crate::http::observe::Told;
 use crate::metrics::{ConsentDecision, ConsentFlow, DeviceOutcome, Metrics};
 use crate::oauth::{AuthorizationServer, DevicePrompt, Error, path};
 

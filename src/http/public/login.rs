@@ -9,8 +9,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::pages::{ACCOUNT, Browser, CookieName, Destination, LOGIN, Pages, Posted, Shell};
-use crate::domain::SecretText;
-use crate::http::observe::{Told, chain};
+use crate::domain::{SecretText, chain};
+use crate::http::observe::Told;
 use crate::identity::{Error, Identity, Knock};
 use crate::metrics::{Metrics, Outcome};
 use crate::oauth::{AuthorizationServer, path};

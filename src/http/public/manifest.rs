@@ -8,11 +8,13 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 
+use crate::domain::chain;
+
 use super::policy::{acting, refused, tags};
 use crate::activity::{self, Activity, Before, MAX_MANIFEST};
 use crate::domain::tool_manifest::ToolManifest;
 use crate::http::extract::{media_type, read_at_most};
-use crate::http::observe::{Told, chain};
+use crate::http::observe::Told;
 use crate::http::respond;
 use crate::metrics::{Metrics, Publication};
 use crate::oauth::{Acting, AuthorizationServer};

@@ -7,9 +7,10 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use crate::domain::chain;
 use crate::domain::observer::{ClientSource, Observer};
 use crate::http::extract::{media_type, read, source};
-use crate::http::observe::{Told, chain};
+use crate::http::observe::Told;
 use crate::http::respond;
 use crate::metrics::Metrics;
 use crate::oauth::{AuthorizationServer, Registered, RegistrationError};

@@ -13,9 +13,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::{CookieName, Pages};
-use crate::domain::{Account, SecretText, SignedIn};
+use crate::domain::{Account, SecretText, SignedIn, chain};
 use crate::http::extract::{is_form, read, source};
-use crate::http::observe::chain;
 use crate::identity::{self, Identity, Seen};
 use crate::oauth::Form;
 
