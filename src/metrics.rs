@@ -233,6 +233,8 @@ catalog! {
     reconciles_total: IntCounter { kind: Kind, outcome: ReconcileOutcome },
     /// Seconds a reconciliation took
     reconcile_duration_seconds: Histogram { kind: Kind, outcome: ReconcileOutcome },
+    /// Custom resources that wait to be looked at; told by the leader
+    reconcile_queue_depth: IntGauge {},
     /// Custom resources under management
     managed_resources: IntGauge { kind: Kind },
     /// Custom resources under management that are Ready

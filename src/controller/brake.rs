@@ -43,7 +43,7 @@ async fn look(context: &Context, confirmed: &mut Option<String>) -> Result<(), E
         let key = &hold.owner;
         if context.caches.is_going(key) {
             if hold.released {
-                context.caches.wake(key);
+                context.queue.news(key.clone());
             }
         } else if context.caches.has(key)
             && read(context, key).await?.is_some_and(|object| object.metadata().deletion_timestamp.is_none())

@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store, store};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use crate::crd;
 use crate::domain::{Kind, OwnerKey};
-use crate::manifest::{Object, ObjectKey};
+use crate::manifest::Object;
 
 use super::index::Index;
 
@@ -43,6 +42,11 @@ impl Watched for crd::Provider {
     const KIND: Kind = Kind::Provider;
 }
 
+/// Whose it is.
+pub(super) fn key<K: Watched>(object: &Guarded<K>) -> OwnerKey {
+    OwnerKey::new(K::KIND, object.namespace().unwrap_or_default(), object.name_any())
+}
+
 /// An object that may not have the form that this program knows: one such must not stop the watch on all others.
 pub(super) type Guarded<K> = DeserializeGuard<K>;
 
@@ -50,17 +54,14 @@ pub(super) type Guarded<K> = DeserializeGuard<K>;
 struct Lane<K: Watched> {
     namespace: Option<String>,
     objects: Store<Guarded<K>>,
-    wake: UnboundedSender<ObjectRef<Guarded<K>>>,
     /// The store's own readiness wakes one of those who wait for it, and there are many.
     listed: CancellationToken,
 }
 
-/// The other end of a lane, which its controller consumes.
+/// The other end of a lane, which its watch fills.
 pub(super) struct Inlet<K: Watched> {
     pub api: Api<Guarded<K>>,
-    pub objects: Store<Guarded<K>>,
     pub writer: Writer<Guarded<K>>,
-    pub woken: UnboundedReceiver<ObjectRef<Guarded<K>>>,
     /// To be cancelled when all objects were listed once.
     pub listed: CancellationToken,
 }
@@ -76,14 +77,13 @@ impl<K: Watched> Lanes<K> {
         };
         let lane = |namespace: Option<String>| {
             let (objects, writer) = store();
-            let (wake, woken) = unbounded();
             let api = match &namespace {
                 Some(namespace) => Api::namespaced(client.clone(), namespace),
                 None => Api::all(client.clone()),
             };
             let listed = CancellationToken::new();
-            let lane = Lane { namespace, objects: objects.clone(), wake, listed: listed.clone() };
-            (lane, Inlet { api, objects, writer, woken, listed })
+            let lane = Lane { namespace, objects, listed: listed.clone() };
+            (lane, Inlet { api, writer, listed })
         };
         let (lanes, inlets) = scopes.into_iter().map(lane).unzip();
         (Self(lanes), inlets)
@@ -93,19 +93,8 @@ impl<K: Watched> Lanes<K> {
         self.0.iter().find(|lane| lane.namespace.as_deref().is_none_or(|watched| watched == namespace))
     }
 
-    fn wake(&self, namespace: &str, name: &str) {
-        if let Some(lane) = self.of(namespace) {
-            // a lane whose controller is gone needs no waking
-            let _ = lane.wake.unbounded_send(ObjectRef::new(name).within(namespace));
-        }
-    }
-
-    fn wake_all(&self) {
-        for lane in &self.0 {
-            for object in lane.objects.state() {
-                let _ = lane.wake.unbounded_send(ObjectRef::from_obj(&*object));
-            }
-        }
+    fn keys(&self) -> impl Iterator<Item = OwnerKey> {
+        self.0.iter().flat_map(|lane| lane.objects.state()).map(|object| key(&*object))
     }
 
     /// Waits until every lane has listed its objects once.
@@ -123,12 +112,16 @@ impl<K: Watched> Lanes<K> {
         self.get(namespace, name).is_some_and(|object| object.meta().deletion_timestamp.is_some())
     }
 
-    fn read(&self, namespace: &str, name: &str) -> Option<Object> {
-        Some(self.get(namespace, name)?.0.as_ref().ok()?.clone().into())
+    /// The object, or why it cannot be read.
+    fn look(&self, namespace: &str, name: &str) -> Option<Result<Object, String>> {
+        Some(match &self.get(namespace, name)?.0 {
+            Ok(object) => Ok(object.clone().into()),
+            Err(invalid) => Err(invalid.error.clone()),
+        })
     }
 }
 
-/// Everything that was seen, and the way to have an object looked at again.
+/// Everything that was seen.
 pub(super) struct Caches {
     resource_servers: Lanes<crd::ResourceServer>,
     clients: Lanes<crd::OAuthClient>,
@@ -185,28 +178,17 @@ impl Caches {
         self.clients.of(namespace).is_some()
     }
 
-    /// Has one object looked at soon.
-    pub(super) fn wake(&self, key: &OwnerKey) {
+    /// All that is there.
+    pub(super) fn keys(&self) -> Vec<OwnerKey> {
+        self.resource_servers.keys().chain(self.clients.keys()).chain(self.providers.keys()).collect()
+    }
+
+    /// An object as the watch has it, or why it cannot be read.
+    pub(super) fn look(&self, key: &OwnerKey) -> Option<Result<Object, String>> {
         match key.kind {
-            Kind::ResourceServer => self.resource_servers.wake(&key.namespace, &key.name),
-            Kind::OAuthClient => self.clients.wake(&key.namespace, &key.name),
-            Kind::Provider => self.providers.wake(&key.namespace, &key.name),
-        }
-    }
-
-    /// Has every object looked at soon.
-    pub(super) fn wake_all(&self) {
-        self.resource_servers.wake_all();
-        self.clients.wake_all();
-        self.providers.wake_all();
-    }
-
-    /// An object as the watch has it; `None` also when it cannot be read.
-    pub(super) fn object(&self, kind: Kind, key: &ObjectKey) -> Option<Object> {
-        match kind {
-            Kind::ResourceServer => self.resource_servers.read(&key.namespace, &key.name),
-            Kind::OAuthClient => self.clients.read(&key.namespace, &key.name),
-            Kind::Provider => self.providers.read(&key.namespace, &key.name),
+            Kind::ResourceServer => self.resource_servers.look(&key.namespace, &key.name),
+            Kind::OAuthClient => self.clients.look(&key.namespace, &key.name),
+            Kind::Provider => self.providers.look(&key.namespace, &key.name),
         }
     }
 

@@ -16,6 +16,7 @@ use super::Settings;
 use super::backoff::Backoff;
 use super::board::Board;
 use super::cache::Caches;
+use super::queue::Queue;
 
 pub(super) struct Context {
     pub client: Client,
@@ -26,6 +27,7 @@ pub(super) struct Context {
     pub board: Board,
     pub enforcement: Arc<dyn Enforcement>,
     pub caches: Caches,
+    pub queue: Queue,
     pub backoff: Backoff,
     /// Cancelled when another leader took over: this term is over.
     pub fenced: CancellationToken,
@@ -55,7 +57,7 @@ pub(super) struct Start {
 }
 
 impl Context {
-    pub(super) fn new(start: Start, caches: Caches, fenced: CancellationToken) -> Self {
+    pub(super) fn new(start: Start, caches: Caches, queue: Queue, fenced: CancellationToken) -> Self {
         Self {
             client: start.client,
             provisioner: start.provisioner,
@@ -65,6 +67,7 @@ impl Context {
             board: start.board,
             enforcement: start.enforcement,
             caches,
+            queue,
             backoff: Backoff::default(),
             fenced,
             told: Notify::new(),

@@ -64,10 +64,10 @@ async fn find(context: &Context, kind: Kind, key: &ObjectKey, from: &Place<'_>) 
         }
         Kind::OAuthClient | Kind::Provider => {
             let Some(id) = context.provisioner.entity_id(&owner) else { return Ok(Resolved::Missing) };
-            let object = match context.caches.object(kind, key) {
+            let object = match context.caches.look(&owner) {
+                Some(Ok(seen)) => Some(seen),
                 // its policy is in force: the watch may be behind
-                None => read(context, &owner).await?,
-                seen => seen,
+                _ => read(context, &owner).await?,
             };
             let Some(object) = object else { return Ok(Resolved::Missing) };
             (id, object.allowed_namespaces().clone())

@@ -1,10 +1,8 @@
 //! The walk of one object: dereference → desired → apply → publish → status.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::runtime::controller::Action;
 use tokio::time::Instant;
 
 use crate::domain::{DeletionPolicy, Desired, OwnerKey, Spec};
@@ -39,28 +37,26 @@ pub(super) enum Ended {
 }
 
 /// Looks at one object, whatever the reason, and says when to look again.
-pub(super) async fn reconcile(object: Object, context: Arc<Context>) -> Result<Action, Error> {
-    // what is not listed yet would look missing
-    context.caches.listed().await;
+pub(super) async fn reconcile(object: &Object, context: &Context) -> Result<Option<Duration>, Error> {
     let started = Instant::now();
     let key = object.key();
-    let walked = walk(&context, &object).await;
-    report::reconciled(&context, &key, walked.as_ref().map(|(ended, _)| *ended), started.elapsed());
+    let walked = walk(context, object).await;
+    report::reconciled(context, &key, walked.as_ref().map(|(ended, _)| *ended), started.elapsed());
     context.told.notify_one();
     if walked.as_ref().is_err_and(Error::is_fenced) {
         context.fenced.cancel();
     }
     let (_, again) = walked?;
     context.backoff.succeeded(&key);
-    Ok(again.map_or_else(Action::await_change, Action::requeue))
+    Ok(again)
 }
 
 /// An object that this program cannot read is told so; what was in force stays.
-pub(super) async fn unreadable(key: OwnerKey, error: String, context: Arc<Context>) -> Result<Action, Error> {
+pub(super) async fn unreadable(key: &OwnerKey, error: &str, context: &Context) -> Result<Duration, Error> {
     let started = Instant::now();
-    status::publish_unreadable(&context, &key, &error).await?;
-    report::reconciled(&context, &key, Ok(Ended::Invalid), started.elapsed());
-    Ok(Action::requeue(spread(&key, context.settings.rescan)))
+    status::publish_unreadable(context, key, error).await?;
+    report::reconciled(context, key, Ok(Ended::Invalid), started.elapsed());
+    Ok(spread(key, context.settings.rescan))
 }
 
 async fn walk(context: &Context, object: &Object) -> Result<(Ended, Option<Duration>), Error> {
@@ -173,8 +169,8 @@ fn until(now: Timestamp, when: Timestamp) -> Duration {
     Duration::try_from(when.duration_since(now)).unwrap_or_default() + Duration::from_millis(50)
 }
 
-/// Decides when a failed object is tried again; the failure itself was told where it happened.
-pub(super) fn retry(key: &OwnerKey, error: &Error, context: &Context) -> Action {
+/// Tells that a look failed, and decides when the next one is due.
+pub(super) fn failed(key: &OwnerKey, error: &str, context: &Context) -> Duration {
     let wait = context.backoff.failed(key);
     tracing::warn!(
         event = "reconcile_failed",
@@ -182,7 +178,7 @@ pub(super) fn retry(key: &OwnerKey, error: &Error, context: &Context) -> Action 
         namespace = key.namespace,
         name = key.name,
         retry_seconds = wait.as_secs_f64(),
-        error = error.chain()
+        error
     );
-    Action::requeue(wait)
+    wait
 }

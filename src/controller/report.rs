@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
@@ -92,27 +93,34 @@ async fn empty(context: &Context, limit: &mut Limit) -> Result<(), Error> {
     }
 }
 
-/// What was told of a batch, up to the first that could not be.
+/// What was told of a batch, and why not all of it.
 #[derive(Default)]
 struct Told {
     ids: Vec<i64>,
     failed: Option<Error>,
 }
 
-/// Publishes several at a time: a batch of thousands must not keep the news of one drift waiting. What is told after
-/// one that failed is told again, under the same name.
+/// Publishes several at a time: a batch of thousands must not keep the news of one drift waiting. When one fails no other
+/// is begun; what is under way counts, or the same one in the way could keep all from being told.
 async fn publish(context: &Context, reports: Vec<Report>, limit: &mut Limit) -> Told {
     let admitted: Vec<_> = reports.iter().map(|report| (report.id, admit(report, limit))).collect();
-    let mut publishing =
-        stream::iter(admitted).map(|(id, report)| async move { (id, one(context, report).await) }).buffered(AT_ONCE);
+    let failed = AtomicBool::new(false);
+    let failed = &failed;
+    let begin = |(id, report)| async move {
+        if failed.load(Relaxed) {
+            return None;
+        }
+        let published = one(context, report).await;
+        failed.fetch_or(published.is_err(), Relaxed);
+        Some(published.map(|()| id))
+    };
+    let mut publishing = stream::iter(admitted).map(begin).buffered(AT_ONCE);
     let mut told = Told::default();
-    while let Some((id, published)) = publishing.next().await {
+    while let Some(published) = publishing.next().await {
         match published {
-            Ok(()) => told.ids.push(id),
-            Err(error) => {
-                told.failed = Some(error);
-                break;
-            }
+            Some(Ok(id)) => told.ids.push(id),
+            Some(Err(error)) => told.failed = told.failed.or(Some(error)),
+            None => {}
         }
     }
     told

@@ -1,4 +1,4 @@
-//! One term of leadership: watches, controllers, the outbox; all end together.
+//! One term of leadership: watches, looks, the outbox; all end together.
 
 use std::sync::Arc;
 
@@ -8,13 +8,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::cache::Caches;
 use super::context::{Context, Start};
-use super::{brake, orphans, report, scan, wake, watch};
+use super::queue::Queue;
+use super::{brake, orphans, queue, report, scan, wake, watch};
 
 /// Reconciles until `stop`, or until another leader is found to have taken over.
 pub(super) async fn serve(start: Start, stop: CancellationToken) {
     let changes = (start.provisioner.changes(), start.enforcement.changes());
     let (caches, inlets) = Caches::new(&start.client, &start.settings.namespaces);
-    let context = Arc::new(Context::new(start, caches, stop.clone()));
+    let (queue, asked) = Queue::new();
+    let context = Arc::new(Context::new(start, caches, queue, stop.clone()));
     let (send, seen) = unbounded_channel();
     // dropped with this future, so that nothing outlives the term
     let mut tasks = JoinSet::new();
@@ -22,6 +24,7 @@ pub(super) async fn serve(start: Start, stop: CancellationToken) {
         tasks.spawn(task);
     }
     drop(send);
+    tasks.spawn(queue::serve(Arc::clone(&context), asked, stop.clone()));
     tasks.spawn(wake::route(Arc::clone(&context), seen, changes, stop.clone()));
     tasks.spawn(scan::scan(Arc::clone(&context), stop.clone()));
     tasks.spawn(orphans::tend(Arc::clone(&context), stop.clone()));

@@ -39,12 +39,12 @@ pub(super) async fn route(
             _ = offers.tick() => offered(&context).await,
             change = changes.recv() => match change {
                 Ok(change) => changed(&context, &change),
-                Err(RecvError::Lagged(_)) => context.caches.wake_all(),
+                Err(RecvError::Lagged(_)) => look_at_all(&context),
                 Err(RecvError::Closed) => return,
             },
             moved = standings.recv() => match moved {
-                Ok(owner) => context.caches.wake(&owner),
-                Err(RecvError::Lagged(_)) => context.caches.wake_all(),
+                Ok(owner) => context.queue.news(owner),
+                Err(RecvError::Lagged(_)) => look_at_all(&context),
                 Err(RecvError::Closed) => return,
             },
             event = seen.recv() => match event {
@@ -62,16 +62,16 @@ pub(super) async fn route(
 /// A policy row changed, whoever did it: its object looks whether that is drift, its referrers what it means for them.
 fn changed(context: &Context, change: &Changed) {
     if let Some(owner) = &change.owner {
-        context.caches.wake(owner);
+        context.queue.news(owner.clone());
         wake_referrers(context, &Target::Object(owner.clone()));
     }
-    context.blocked().iter().for_each(|waiting| context.caches.wake(waiting));
+    context.blocked().iter().for_each(|waiting| context.queue.routine(waiting.clone()));
 }
 
 /// An object that may have a row now which it could not have before.
 async fn offered(context: &Context) {
     match context.provisioner.offers().await {
-        Ok(offers) => offers.iter().for_each(|offer| context.caches.wake(&offer.owner)),
+        Ok(offers) => offers.into_iter().for_each(|offer| context.queue.news(offer.owner)),
         Err(error) => tracing::debug!(%error, "offers wait for the database"),
     }
 }
@@ -81,19 +81,24 @@ fn noticed(context: &Context, event: Seen) {
         Seen::Object(key) => wake_referrers(context, &Target::Object(key)),
         Seen::Secret(key, owner) => {
             if let Some(owner) = owner {
-                context.caches.wake(&owner);
+                context.queue.news(owner);
             }
             wake_referrers(context, &Target::Secret(key));
         }
         Seen::Namespace(name) => {
-            context.caches.index.in_namespace(&name).iter().for_each(|owner| context.caches.wake(owner));
+            context.caches.index.in_namespace(&name).into_iter().for_each(|owner| context.queue.routine(owner));
         }
         Seen::Gone(_) => {}
     }
 }
 
 fn wake_referrers(context: &Context, target: &Target) {
-    context.caches.index.referrers(target).iter().for_each(|owner| context.caches.wake(owner));
+    context.caches.index.referrers(target).into_iter().for_each(|owner| context.queue.routine(owner));
+}
+
+/// News were lost: whose they were nobody knows.
+fn look_at_all(context: &Context) {
+    context.caches.keys().into_iter().for_each(|owner| context.queue.routine(owner));
 }
 
 /// An object that went without a finalizer has its row released, however often that has to be tried.

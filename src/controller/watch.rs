@@ -1,17 +1,16 @@
-//! The watches of one term of leadership, and the controllers that they feed.
+//! The watches of one term of leadership, which fill the caches and ask for looks.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
-use kube::runtime::controller::Controller;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::runtime::{Predicate, WatchStreamExt, controller, predicates};
+use kube::runtime::{Predicate, WatchStreamExt, predicates};
 use kube::{Api, Resource, ResourceExt};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
@@ -20,13 +19,10 @@ use crate::crd::common::{DELETION_POLICY_ANNOTATION, REFERENCED_LABEL};
 use crate::domain::{Kind, OwnerKey};
 use crate::manifest::{Object, ObjectKey, keep_strangers, strangers};
 
-use super::cache::{Guarded, Inlet, Inlets, Watched};
+use super::cache::{Inlet, Inlets, Watched, key};
 use super::context::Context;
-use super::reconcile::{reconcile, retry, unreadable};
 use super::secret::{MANAGED_LABEL, OWNER_ANNOTATION};
 
-/// Objects of one kind that are looked at at the same time.
-const CONCURRENCY: u16 = 8;
 /// How long a watch lasts, in seconds. One of which the other end is gone is noticed a few seconds later.
 const WATCH: u32 = 60;
 
@@ -42,7 +38,7 @@ pub(super) enum Seen {
     Namespace(String),
 }
 
-/// Every watch and controller, each to be run until `stop`.
+/// Every watch, each to be run until `stop`.
 pub(super) fn tasks(
     context: &Arc<Context>,
     inlets: Inlets,
@@ -50,9 +46,9 @@ pub(super) fn tasks(
     stop: &CancellationToken,
 ) -> Vec<BoxFuture<'static, ()>> {
     let mut tasks = Vec::new();
-    tasks.extend(inlets.resource_servers.into_iter().map(|inlet| serve(inlet, context, seen, stop)));
-    tasks.extend(inlets.clients.into_iter().map(|inlet| serve(inlet, context, seen, stop)));
-    tasks.extend(inlets.providers.into_iter().map(|inlet| serve(inlet, context, seen, stop)));
+    tasks.extend(inlets.resource_servers.into_iter().map(|inlet| watch(inlet, context, seen, stop)));
+    tasks.extend(inlets.clients.into_iter().map(|inlet| watch(inlet, context, seen, stop)));
+    tasks.extend(inlets.providers.into_iter().map(|inlet| watch(inlet, context, seen, stop)));
     tasks.extend(inlets.namespaces.map(|writer| namespaces(context, writer, seen, stop)));
     for (scope, writer) in inlets.secrets {
         let api: Api<PartialObjectMeta<Secret>> = match scope {
@@ -67,17 +63,17 @@ pub(super) fn tasks(
     tasks
 }
 
-/// The controller of one kind in one watched namespace, or in all.
-fn serve<K: Watched>(
+/// The watch on one kind in one namespace, or in all.
+fn watch<K: Watched>(
     inlet: Inlet<K>,
     context: &Arc<Context>,
     seen: &UnboundedSender<Seen>,
     stop: &CancellationToken,
 ) -> BoxFuture<'static, ()> {
-    let (metrics, gone, touched) = (Arc::clone(&context.metrics), seen.clone(), seen.clone());
-    let listed = inlet.listed;
+    let (metrics, queue, seen) = (Arc::clone(&context.metrics), context.queue.clone(), seen.clone());
+    let (gone, listed, known) = (seen.clone(), inlet.listed.clone(), inlet.listed);
     let changed = predicates::generation.combine(predicates::finalizers).combine(deletion_annotation).combine(hands);
-    let objects = watcher(inlet.api, config())
+    let each = watcher(inlet.api, config())
         .default_backoff()
         .modify(|object| keep_strangers(object.meta_mut()))
         .reflect(inlet.writer)
@@ -95,29 +91,19 @@ fn serve<K: Watched>(
         })
         .applied_objects()
         .predicate_filter(changed, Default::default())
-        .inspect_ok(move |object| {
-            if K::KIND != Kind::ResourceServer {
-                drop(touched.send(Seen::Object(key(object))));
+        .for_each(move |object| {
+            // an error was told above
+            if let Ok(object) = object {
+                let key = key(&object);
+                if K::KIND != Kind::ResourceServer {
+                    drop(seen.send(Seen::Object(key.clone())));
+                }
+                // what is there at the beginning of a term is no news
+                if known.is_cancelled() { queue.news(key) } else { queue.routine(key) }
             }
+            futures::future::ready(())
         });
-    Controller::for_stream(objects, inlet.objects)
-        .with_config(controller::Config::default().concurrency(CONCURRENCY))
-        .reconcile_on(inlet.woken)
-        .graceful_shutdown_on(stop.clone().cancelled_owned())
-        .run(
-            |object: Arc<Guarded<K>>, context| match &object.0 {
-                Ok(object) => reconcile(object.clone().into(), context).boxed(),
-                Err(invalid) => unreadable(key(&*object), invalid.error.clone(), context).boxed(),
-            },
-            |object, error, context| retry(&key(&*object), error, &context),
-            Arc::clone(context),
-        )
-        .for_each(|_| futures::future::ready(()))
-        .boxed()
-}
-
-fn key<K: Watched>(object: &Guarded<K>) -> OwnerKey {
-    OwnerKey::new(K::KIND, object.namespace().unwrap_or_default(), object.name_any())
+    until(stop, each.boxed())
 }
 
 /// The annotation is read like a part of the spec, and changes no generation.

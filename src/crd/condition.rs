@@ -1,7 +1,5 @@
 //! Conditions: their types, and how a list of them is kept.
 
-use crate::domain::clock::whole_second;
-
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
@@ -116,6 +114,11 @@ pub fn settle(previous: &[Condition], next: Vec<Condition>, generation: i64) -> 
 /// The condition of a type.
 pub fn find<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Condition> {
     conditions.iter().find(|c| c.type_ == kind)
+}
+
+/// The API writes times with whole seconds; comparing finer would never be equal.
+fn whole_second(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 /// `message` in at most `max` bytes, cut at a character and then marked with `…`; empty when not even that fits.

@@ -146,6 +146,11 @@ impl Metrics {
         self.reconcile_duration_seconds.with((kind, outcome)).observe(seconds);
     }
 
+    /// How many custom resources wait to be looked at.
+    pub fn reconcile_queue(&self, waiting: usize) {
+        self.reconcile_queue_depth.with(()).set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+
     /// How many custom resources of a kind there are, and how many are Ready.
     pub fn managed(&self, kind: Kind, total: i64, ready: i64) {
         self.managed_resources.with((kind,)).set(total);

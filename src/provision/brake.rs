@@ -7,11 +7,10 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::domain::clock::whole_second;
-
 use super::{Error, Provisioner};
 use crate::domain::audit::{AuditKind, Record};
 use crate::domain::brake::{Brake, Hold, OpenBrake, Scope, WINDOW, opens};
+use crate::domain::clock::whole_second;
 use crate::domain::{Actor, OwnerKey, Reason, Report};
 use crate::store::{Store, Tx};
 
