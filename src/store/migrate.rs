@@ -41,7 +41,7 @@ pub(super) fn sqlite() -> Vec<Migration> {
     ]
 }
 
-fn postgres() -> Vec<Migration> {
+pub(super) fn postgres() -> Vec<Migration> {
     migrations![
         1 "log" "migrations/postgres/0001_log.sql",
         2 "policy" "migrations/common/0002_policy.sql",

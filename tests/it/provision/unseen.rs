@@ -134,6 +134,26 @@ async fn triggers(house: &House) -> i64 {
 #[case(Postgres, "DROP TRIGGER changed ON client")]
 #[case(Postgres, "ALTER TABLE client DISABLE TRIGGER changed")]
 #[case(Postgres, "DROP TRIGGER truncated ON managed")]
+#[case(
+    Postgres,
+    "CREATE OR REPLACE TRIGGER changed AFTER INSERT ON client FOR EACH ROW EXECUTE FUNCTION holdfast_changed('OAuthClient', 'id', 'client')"
+)]
+#[case(
+    Postgres,
+    "CREATE OR REPLACE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON client FOR EACH ROW WHEN (false) EXECUTE FUNCTION holdfast_changed('OAuthClient', 'id', 'client')"
+)]
+#[case(
+    Postgres,
+    "CREATE OR REPLACE FUNCTION holdfast_changed() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN NULL; END'"
+)]
+#[case(
+    Postgres,
+    "CREATE OR REPLACE FUNCTION holdfast_record(changed_table TEXT, kind TEXT, entity TEXT, key TEXT, operation TEXT, before JSONB, after JSONB) RETURNS BIGINT LANGUAGE sql AS 'SELECT 1::bigint'"
+)]
+#[case(Postgres, "ALTER FUNCTION holdfast_changed SECURITY INVOKER")]
+#[case(Postgres, "ALTER FUNCTION holdfast_record SET search_path = pg_temp")]
+#[case(Postgres, "GRANT EXECUTE ON FUNCTION holdfast_record TO PUBLIC")]
+#[case(Postgres, "DROP FUNCTION holdfast_changed CASCADE")]
 #[tokio::test(flavor = "multi_thread")]
 async fn triggers_that_were_taken_away_are_put_back(#[case] engine: Engine, #[case] statement: &str) {
     let house = House::on(engine).await;
@@ -143,12 +163,36 @@ async fn triggers_that_were_taken_away_are_put_back(#[case] engine: Engine, #[ca
     let all = triggers(&house).await;
     assert_eq!(house.store.guard_triggers().await.unwrap(), Vec::<String>::new(), "a whole schema is left alone");
     house.database.sql(statement).await;
+    let restored = house.store.guard_triggers().await.unwrap();
+    assert_ne!(restored, Vec::<String>::new(), "it is told");
+    house.database.sql(statement).await;
     house.store.migrate().await.unwrap();
     assert_eq!(triggers(&house).await, all);
     assert_eq!(house.store.guard_triggers().await.unwrap(), Vec::<String>::new());
     house.database.sql("UPDATE client SET display_name = 'X'").await;
     house.apply(&desired).await;
     assert!(house.told().await[0].2.contains("changed by sql"), "what is seen again has a name");
+}
+
+/// What is put back is what the migrations made, to the letter: no trigger and no function of theirs is left out.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_put_back_is_what_the_migrations_made() {
+    let house = House::on(Postgres).await;
+    let made = async || {
+        let triggers = "SELECT pg_get_triggerdef(oid) || ' ' || tgenabled::text FROM pg_trigger WHERE NOT tgisinternal";
+        let functions =
+            "SELECT pg_get_functiondef(oid) || ' ' || has_function_privilege('public', oid, 'EXECUTE')::text
+            FROM pg_proc WHERE pronamespace = current_schema()::regnamespace AND prokind = 'f'";
+        house.database.texts(&format!("{triggers} UNION ALL {functions} ORDER BY 1")).await
+    };
+    let before = made().await;
+    assert!(before.len() > 20, "{before:?}");
+    for function in ["changed", "key_changed", "truncated", "record"] {
+        house.database.sql(&format!("DROP FUNCTION holdfast_{function} CASCADE")).await;
+    }
+    assert_eq!(made().await, Vec::<String>::new());
+    let restored = house.store.guard_triggers().await.unwrap();
+    assert_eq!((restored.len(), made().await), (before.len(), before));
 }
 
 /// Drift that the database refuses to have put right stands, is told once, and is put right when it no longer refuses.

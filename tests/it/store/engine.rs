@@ -113,6 +113,12 @@ impl Fresh {
         }
     }
 
+    /// One column of text, of PostgreSQL.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        let mut connection = PgConnection::connect(&self.url).await.unwrap();
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_all(&mut connection).await.unwrap()
+    }
+
     /// A statement of another process with a SQLite library of its own (Debian's).
     pub fn sql_of_another_process(&self, sql: &str) {
         let path = self.url.trim_start_matches("sqlite://");
