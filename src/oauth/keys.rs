@@ -148,15 +148,23 @@ async fn ensure(store: &Store, keeper: &Keeper, place: KeyStore, clock: &dyn Clo
     if missing(&known).next().is_none() {
         return Ok(known);
     }
+    // a key may take longer than a transaction may be idle, and nobody else is to be kept from writing meanwhile
+    let mut drafts = Vec::new();
+    for algorithm in missing(&known) {
+        drafts.push((algorithm, keeper.draft(algorithm, place, &known).await?));
+    }
     let mut tx = store.write(&Actor::server()).await?;
     tx.lock_migrations().await?;
     let mut known = tx.signing_keys().await?;
     build(&known, keeper, None).await?;
-    for algorithm in missing(&known).collect::<Vec<_>>() {
-        let now = clock.now();
-        let key = keeper.make(algorithm, place, &known).await?.row(KeyState::Active, (now, now));
-        tx.put_signing_key(&key).await?;
-        known.push(key);
+    for (algorithm, draft) in drafts {
+        // another replica may have been faster
+        if missing(&known).any(|missing| missing == algorithm) {
+            let now = clock.now();
+            let key = keeper.finish(draft, &known)?.row(KeyState::Active, (now, now));
+            tx.put_signing_key(&key).await?;
+            known.push(key);
+        }
     }
     tx.commit().await?;
     Ok(known)

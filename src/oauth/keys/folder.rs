@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::domain::resource_server::SigningAlgorithm;
 use crate::oauth::public_key::PublicKey;
-use crate::oauth::signer::{self, KeyError, Signer};
+use crate::oauth::signer::{KeyError, Signer};
 
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
 const END: &str = "-----END PRIVATE KEY-----";
@@ -82,17 +82,16 @@ impl Folder {
         Err(no_key())
     }
 
-    /// Makes a key, whole or not at all, and never over another.
-    pub fn create(&self, algorithm: SigningAlgorithm) -> Result<FileKey, FolderError> {
-        let pkcs8 = signer::generate(algorithm)?;
-        let signer = Signer::parse(algorithm, &pkcs8)?;
+    /// Puts a key there, whole or not at all, and never over another.
+    pub fn create(&self, algorithm: SigningAlgorithm, pkcs8: &[u8]) -> Result<FileKey, FolderError> {
+        let signer = Signer::parse(algorithm, pkcs8)?;
         let public = PublicKey::parse(algorithm, &signer.jwk()?)?;
         let name = format!("{}-{}.pem", algorithm.as_str().to_ascii_lowercase(), &public.kid[..16]);
         let path = self.0.join(&name);
         let failed = |source| FolderError::Io { doing: "write", path: path.clone(), source };
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(failed)?;
         let draft = self.0.join(format!(".{name}.new"));
-        write(&draft, &pem(&pkcs8)).and_then(|()| std::fs::rename(&draft, &path)).map_err(failed)?;
+        write(&draft, &pem(pkcs8)).and_then(|()| std::fs::rename(&draft, &path)).map_err(failed)?;
         std::fs::File::open(&self.0).and_then(|folder| folder.sync_all()).map_err(failed)?;
         Ok(FileKey { name, signer, public })
     }

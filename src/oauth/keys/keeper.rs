@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use super::folder::{FileKey, Folder};
 use super::ring::{Half, Private};
@@ -30,6 +31,13 @@ pub(super) struct Made {
     pub sealed: Vec<u8>,
     pub reference: String,
     pub store: KeyStore,
+}
+
+/// What takes its time about a new key.
+pub(super) enum Draft {
+    Made(Box<Made>),
+    /// Of a folder, which replicas may share: it is finished by one of them at a time.
+    File(SigningAlgorithm, Zeroizing<Vec<u8>>),
 }
 
 impl Made {
@@ -100,16 +108,21 @@ impl Keeper {
         store: KeyStore,
         known: &[SigningKey],
     ) -> Result<Made, Error> {
+        self.finish(self.draft(algorithm, store, known).await?, known)
+    }
+
+    /// The same in two steps, of which this one takes its time and leaves no trace but in an engine, which makes a key
+    /// once whoever asks.
+    pub async fn draft(
+        &self,
+        algorithm: SigningAlgorithm,
+        store: KeyStore,
+        known: &[SigningKey],
+    ) -> Result<Draft, Error> {
         let is_new = |public: &PublicKey| known.iter().all(|key| key.life.kid != public.kid);
-        match store {
-            KeyStore::Database => self.seal(algorithm),
-            KeyStore::File => {
-                let folder = self.folder.as_ref().ok_or(Error::NoStore(store.as_str()))?;
-                let found = folder.read()?.into_iter();
-                let found = found.filter(|file| file.public.algorithm == algorithm).find(|file| is_new(&file.public));
-                let file = found.map_or_else(|| folder.create(algorithm), Ok)?;
-                Ok(Made { public: file.public, sealed: Vec::new(), reference: file.name, store })
-            }
+        Ok(Draft::Made(Box::new(match store {
+            KeyStore::Database => self.seal(algorithm)?,
+            KeyStore::File => return Ok(Draft::File(algorithm, generate(algorithm)?)),
             KeyStore::Vault => {
                 let (engine, prefix) = self.engine.as_ref().ok_or(Error::NoStore(store.as_str()))?;
                 let name = format!("{prefix}-{}", algorithm.as_str().to_ascii_lowercase());
@@ -128,9 +141,24 @@ impl Keeper {
                 }
                 let version = version.ok_or(Error::Engine(None))?;
                 let reference = format!("{name}:{}", version.number);
-                Ok(Made { public: public(algorithm, &version)?, sealed: Vec::new(), reference, store })
+                Made { public: public(algorithm, &version)?, sealed: Vec::new(), reference, store }
             }
-        }
+        })))
+    }
+
+    /// The second step, which is quick.
+    pub fn finish(&self, draft: Draft, known: &[SigningKey]) -> Result<Made, Error> {
+        let (algorithm, pkcs8) = match draft {
+            Draft::Made(made) => return Ok(*made),
+            Draft::File(algorithm, pkcs8) => (algorithm, pkcs8),
+        };
+        let store = KeyStore::File;
+        let folder = self.folder.as_ref().ok_or(Error::NoStore(store.as_str()))?;
+        let is_new = |public: &PublicKey| known.iter().all(|key| key.life.kid != public.kid);
+        let found = folder.read()?.into_iter();
+        let found = found.filter(|file| file.public.algorithm == algorithm).find(|file| is_new(&file.public));
+        let file = found.map_or_else(|| folder.create(algorithm, &pkcs8), Ok)?;
+        Ok(Made { public: file.public, sealed: Vec::new(), reference: file.name, store })
     }
 
     fn seal(&self, algorithm: SigningAlgorithm) -> Result<Made, Error> {

@@ -1,17 +1,22 @@
 //! Signing keys: made once, never made again because a read failed.
 
-use std::sync::Arc;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
 
+use holdfast::domain::clock::EntropyUnavailable;
 use holdfast::domain::observer::Unobserved;
-use holdfast::domain::{Actor, SecretText};
+use holdfast::domain::signing_key::{KeyRotation, KeyStore};
+use holdfast::domain::{Actor, Entropy, SecretText};
 use holdfast::oauth::{
     AuthorizationServer, ClientLimits, DeviceOptions, DpopOptions, DynamicParts, Error, KeySettings, Parts,
 };
 use holdfast::seal::{MasterKey, Sealer};
 use holdfast::store::{Options, Store};
 use jiff::SignedDuration;
+use rstest::rstest;
 
 use super::harness::{Random, Server, now, sealer, server};
+use crate::store::engine::Engine::{self, Postgres, Sqlite};
 
 struct Stopped;
 
@@ -24,12 +29,16 @@ impl holdfast::domain::Clock for Stopped {
 async fn again(server: &Server, sealer: Sealer) -> Result<AuthorizationServer, Error> {
     let path = server.directory.as_ref().unwrap().path().join("holdfast.db");
     let store = Store::open(&Options::new(format!("sqlite://{}", path.display())), Arc::new(Unobserved)).await.unwrap();
+    open(store, sealer, KeySettings::default()).await
+}
+
+async fn open(store: Store, sealer: Sealer, keys: KeySettings) -> Result<AuthorizationServer, Error> {
     let (clock, entropy) = (Arc::new(Stopped), Arc::new(Random));
     let issuer = super::harness::ISSUER.to_owned();
     AuthorizationServer::new(Parts {
         store,
         sealer,
-        keys: KeySettings::default(),
+        keys,
         issuer,
         clock,
         entropy,
@@ -90,4 +99,58 @@ async fn private_keys_are_sealed() {
         assert!(!key.public_jwk.contains("\"d\""));
         assert_eq!(key.sealed_private[0], 1, "the seal's layout, not DER's SEQUENCE");
     }
+}
+
+/// Looks, whenever something random is drawn for a seal, whether anybody else could write.
+struct Looking {
+    path: String,
+    seen: Mutex<Vec<bool>>,
+}
+
+impl Entropy for Looking {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyUnavailable> {
+        let begun = Command::new("sqlite3").args([&self.path, "BEGIN IMMEDIATE; ROLLBACK;"]).output().unwrap();
+        self.seen.lock().unwrap().push(begun.status.success());
+        Random.fill(bytes)
+    }
+}
+
+/// A key may take longer than a transaction may be idle: while the first ones are made, none is open.
+#[tokio::test]
+async fn nobody_is_kept_from_writing_while_the_first_keys_are_made() {
+    let (store, database) = Sqlite.store().await;
+    let path = database.url.trim_start_matches("sqlite://").to_owned();
+    let looking = Arc::new(Looking { path, seen: Mutex::default() });
+    let master = MasterKey::parse(&SecretText::new("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="), "test").unwrap();
+    let sealer = Sealer::new(&master, looking.clone()).unwrap();
+    open(store.clone(), sealer, KeySettings::default()).await.unwrap();
+    assert_eq!(kids(&store).await.len(), 3);
+    assert_eq!(*looking.seen.lock().unwrap(), [true; 3]);
+}
+
+/// Y-01: of replicas that start for the first time together one makes the keys, in the database and in a folder that
+/// they share.
+#[rstest]
+#[case(Sqlite, KeyStore::Database)]
+#[case(Sqlite, KeyStore::File)]
+#[case(Postgres, KeyStore::Database)]
+#[case(Postgres, KeyStore::File)]
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_start_together_make_one_set_of_keys(#[case] engine: Engine, #[case] place: KeyStore) {
+    let (store, database) = engine.store().await;
+    let folder = tempfile::tempdir().unwrap();
+    let rotation = KeyRotation { store: place, ..KeySettings::default().rotation };
+    let settings = KeySettings { rotation, folder: Some(folder.path().to_owned()), engine: None };
+    let mut starts = Vec::new();
+    for _ in 0..3 {
+        starts.push(tokio::spawn(open(database.open().await, sealer(), settings.clone())));
+    }
+    let mut sets = Vec::new();
+    for start in starts {
+        sets.push(start.await.unwrap().unwrap().jwks().bytes.clone());
+    }
+    assert!(sets.iter().all(|set| *set == sets[0]));
+    assert_eq!(kids(&store).await.len(), 3);
+    let files = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(files, if place == KeyStore::File { 3 } else { 0 });
 }
