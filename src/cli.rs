@@ -153,6 +153,9 @@ pub fn run() -> ExitCode {
     match answer(cli.config.as_deref(), cli.command) {
         Ok((table, code)) => {
             print!("{}", table.render(format));
+            if let Some(note) = table.note() {
+                eprintln!("holdfast: {note}");
+            }
             ExitCode::from(code)
         }
         Err(failure) => {

@@ -66,7 +66,7 @@ pub fn run(settings: &Settings, arguments: &Arguments) -> Result<Table, Failure>
                 };
                 let id = id(&store, resource_server).await?;
                 let page = room.log(&id, &filter, *limit).await?.ok_or_else(|| unknown(resource_server))?;
-                list(page, resource_server)
+                Ok(list(page, resource_server))
             }
             Arguments::Show { resource_server, event } => {
                 let id = id(&store, resource_server).await?;
@@ -98,10 +98,7 @@ fn no_such(named: &str, event: i64) -> Error {
     Error::Refused(format!("{named} has no event {event}"))
 }
 
-fn list(page: Page, named: &str) -> Result<Table, Error> {
-    if page.launch.is_none() {
-        return Err(Error::Refused(format!("{named} was not launched yet, so that it has no events")));
-    }
+fn list(page: Page, named: &str) -> Table {
     let row = |record: ActivityRecord| {
         let event = record.activity.event.as_str().to_owned();
         let dismissed = record.dismissed.map(|(_, by)| by.to_string()).unwrap_or_default();
@@ -110,7 +107,11 @@ fn list(page: Page, named: &str) -> Result<Table, Error> {
         vec![record.id.to_string(), at, event, by, outside, dismissed]
     };
     let columns = vec!["id", "occurred_at", "event_type", "occurred_by", "outside", "dismissed_by"];
-    Ok(Table::list(columns, page.records.into_iter().map(row).collect()))
+    let table = Table::list(columns, page.records.into_iter().map(row).collect());
+    match page.launch {
+        Some(_) => table,
+        None => table.noted(format!("{named} was not launched yet, so that it has no events")),
+    }
 }
 
 fn shown(record: ActivityRecord) -> Table {

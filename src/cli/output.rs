@@ -27,18 +27,28 @@ pub struct Table {
     columns: Vec<&'static str>,
     rows: Vec<Vec<String>>,
     list: bool,
+    note: Option<String>,
 }
 
 impl Table {
     /// The answer is this one thing.
     pub fn one(pairs: Vec<(&'static str, String)>) -> Self {
         let (columns, row) = pairs.into_iter().unzip();
-        Self { columns, rows: vec![row], list: false }
+        Self { columns, rows: vec![row], list: false, note: None }
     }
 
     /// The answer is a list of things.
     pub fn list(columns: Vec<&'static str>, rows: Vec<Vec<String>>) -> Self {
-        Self { columns, rows, list: true }
+        Self { columns, rows, list: true, note: None }
+    }
+
+    /// What is to be said beside the answer, and is no part of it.
+    pub fn noted(self, note: String) -> Self {
+        Self { note: Some(note), ..self }
+    }
+
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     /// Ends with a line feed unless there is nothing to say.
