@@ -111,6 +111,23 @@ on_both! {
         }
     }
 
+    /// K7: what somebody changed to what is asked for now is no drift and no change of policy, but it is remembered: that
+    /// is what an apply does
+    async fn a_plan_of_what_is_there_already_is_an_update(house: House) {
+        let first = client("portal");
+        house.apply(&first).await;
+        house.told().await;
+        house.database.sql("UPDATE client SET display_name = 'Gate'").await;
+        let desired = with(&first, "displayName", json!("Gate"));
+        let planned = plan(&house, &desired).await;
+        assert_eq!((planned.action, planned.changes.len(), planned.drift.len()), (Action::Update, 0, 0), "{planned:#?}");
+        assert_eq!(house.apply(&desired).await.change, ChangeKind::Updated);
+        assert_eq!(plan(&house, &desired).await.action, Action::Unchanged);
+        house.database.sql("UPDATE client SET display_name = 'Portal'").await;
+        let planned = plan(&house, &desired).await;
+        assert_eq!((planned.action, planned.drift.len()), (Action::Update, 1), "it is held to what was remembered");
+    }
+
     /// K7: the typed changes, the class of each, and the secrets
     async fn a_plan_names_fields_classes_and_secrets(house: House) {
         let rotation = Rotation::default();
