@@ -2,6 +2,7 @@
 
 mod derived;
 mod front;
+mod killed;
 mod log;
 mod policy;
 mod policy_accounts;
