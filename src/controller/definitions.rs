@@ -91,9 +91,16 @@ fn differences(ours: &Value, found: &Value, path: &str, missing: &mut Vec<String
             None => missing.push(path),
         }
     }
-    if let (Some(ours), Some(found)) = (ours["enum"].as_array(), found["enum"].as_array()) {
-        let new = ours.iter().filter(|value| !found.contains(value));
-        missing.extend(new.map(|value| format!("{path}={}", value.as_str().unwrap_or_default())));
+    match (ours["enum"].as_array(), found["enum"].as_array()) {
+        (Some(ours), Some(found)) => {
+            let new = ours.iter().filter(|value| !found.contains(value));
+            missing.extend(new.map(|value| format!("{path}={}", value.as_str().unwrap_or_default())));
+        }
+        (None, Some(found)) => {
+            let known: Vec<&str> = found.iter().filter_map(Value::as_str).collect();
+            missing.push(format!("{path} beyond {}", known.join(", ")));
+        }
+        (_, None) => {}
     }
     if ours["items"].is_object() {
         differences(&ours["items"], &found["items"], &format!("{path}[]"), missing);
@@ -123,6 +130,16 @@ mod tests {
         spec["lifecycle"]["enum"] = serde_json::json!(["Draft"]);
         let older: CustomResourceDefinition = serde_json::from_value(older).unwrap();
         assert_eq!(missing(&server(), &older).unwrap(), ["spec.dynamicClients", "spec.lifecycle=Live"]);
+    }
+
+    #[test]
+    fn an_older_definition_that_knows_some_values_only_lacks_the_others() {
+        let mut older = serde_json::to_value(server()).unwrap();
+        let status =
+            &mut older["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"];
+        status["state"]["enum"] = serde_json::json!(["Draft", "Live"]);
+        let older: CustomResourceDefinition = serde_json::from_value(older).unwrap();
+        assert_eq!(missing(&server(), &older).unwrap(), ["status.state beyond Draft, Live"]);
     }
 
     #[test]

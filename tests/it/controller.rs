@@ -4,6 +4,7 @@ mod activity;
 mod adoption;
 mod alone;
 mod brake;
+mod definitions;
 mod deletion;
 mod drift;
 pub mod enforcement;

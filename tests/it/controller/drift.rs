@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
+use crate::faults::site::looks;
+
 use super::harness::{World, client, condition, eventually, resource_server};
 
 /// K2, K3: within a second, with the field and who did it.
@@ -43,6 +45,49 @@ async fn a_change_by_sql_is_told_and_put_back() {
     assert!(drifted.message.contains("spec.redirectURIs") && drifted.message.contains("sql"), "{}", drifted.message);
     let object = world.ready("OAuthClient", "portal").await;
     assert_eq!(object.data["status"]["drift"]["fields"], json!(["spec.redirectURIs"]));
+    operator.stop().await;
+}
+
+/// K3: drift that the database refuses to have put right is said by conditions and one Event, not that all is well; and
+/// it ends by itself when the database no longer refuses.
+#[tokio::test]
+async fn a_correction_that_fails_is_said_until_it_succeeds() {
+    let mut world = World::new().await;
+    world.rescan = Duration::from_secs(2);
+    let operator = world.operator().await;
+    world.apply("ResourceServer", "mcp", resource_server("https://refuses.example.com/mcp")).await;
+    let mut spec = client();
+    spec["displayName"] = json!("Portal");
+    world.apply("OAuthClient", "portal", spec).await;
+    world.ready("OAuthClient", "portal").await;
+    let refuse = "CREATE TRIGGER refusing BEFORE UPDATE ON client WHEN NEW.display_name = 'Portal'
+        BEGIN SELECT RAISE(ABORT, 'not here'); END";
+    world.sql(refuse).await;
+    world.sql("UPDATE client SET display_name = 'Evil'").await;
+    let failed = world.until("OAuthClient", "portal", "Drifted", "True", "DriftCorrectionFailed").await;
+    for kind in ["Synced", "Ready"] {
+        let said = condition(&failed, kind);
+        assert_eq!((said.status.as_str(), said.reason.as_str()), ("False", "DriftCorrectionFailed"), "{kind}");
+        assert!(said.message.contains("spec.displayName") && said.message.contains("sql"), "{}", said.message);
+    }
+    world.event("portal", "DriftCorrectionFailed").await;
+    // it is tried again and again, and told once
+    let untouched = failed.metadata.resource_version;
+    looks(&operator, 4).await;
+    let names = "SELECT display_name FROM client WHERE display_name = 'Evil'";
+    assert_eq!(world.texts(names).await, ["Evil"]);
+    assert_eq!(world.get("OAuthClient", "portal").await.metadata.resource_version, untouched);
+    let told = world.events("portal").await;
+    let count = |reason| told.iter().filter(|event| event.1 == reason).count();
+    assert_eq!(
+        (count("DriftCorrectionFailed"), count("DriftDetected"), count("DriftCorrected")),
+        (1, 1, 0),
+        "{told:?}"
+    );
+    world.sql("DROP TRIGGER refusing").await;
+    world.until("OAuthClient", "portal", "Drifted", "False", "DriftCorrected").await;
+    world.ready("OAuthClient", "portal").await;
+    world.event("portal", "DriftCorrected").await;
     operator.stop().await;
 }
 

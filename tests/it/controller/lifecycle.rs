@@ -1,7 +1,9 @@
 //! The life of objects on real parts: namespaces that end, definitions that go and come, and who may take a row.
 
+use std::collections::BTreeSet;
+
 use holdfast::domain::policy::Policy;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams};
@@ -9,6 +11,8 @@ use serde_json::json;
 
 use super::harness::{World, client, condition, eventually, resource_server};
 use crate::faults::invariants;
+use crate::faults::proxy::Ask;
+use crate::faults::site::{Site, named_client};
 use crate::support::cluster;
 
 async fn end_namespace(world: &World, name: &str) {
@@ -23,12 +27,11 @@ async fn begin_namespace(world: &World, name: &str) {
     api.create(&PostParams::default(), &Namespace { metadata, ..Namespace::default() }).await.unwrap();
 }
 
-/// mechanics §15: nothing blocks the end of a namespace, and its successor of the same name inherits nothing.
+/// mechanics §15, FT-09: nothing blocks the end of a namespace, and its successor of the same name inherits nothing.
 #[tokio::test]
 async fn a_namespace_ends_with_all_its_policy_and_its_successor_gets_nothing() {
-    let mut world = World::with(2).await;
-    world.rescan = std::time::Duration::from_secs(2);
-    let operator = world.operator().await;
+    let (mut site, operator) = Site::with(2).await;
+    let world = &site.world;
     let gone = world.namespaces[1].clone();
     // in any other namespace this provider would wait for the resource servers that use it, here and elsewhere
     let mut provider = json!({"type": "APIKey", "purposes": ["Broker"], "apiKey": {"header": "Authorization"}});
@@ -40,16 +43,17 @@ async fn a_namespace_ends_with_all_its_policy_and_its_successor_gets_nothing() {
         spec["tokenSource"] = json!({"type": "Broker", "providerRef": {"name": "upstream", "namespace": gone}});
         spec
     };
-    world.apply_in(&gone, "ResourceServer", "mcp", broker("https://ends.example.com/mcp")).await;
+    world.apply_in(&gone, "ResourceServer", "ends", broker("https://ends.example.com/mcp")).await;
     world.apply("ResourceServer", "user", broker("https://stays.example.com/mcp")).await;
     let mut spec = client();
     spec["clientID"] = format!("portal-of-{gone}").into();
+    spec["resources"][0]["resourceServerRef"]["name"] = "ends".into();
     world.apply_in(&gone, "OAuthClient", "portal", spec.clone()).await;
-    let server = world.until_in(&gone, "ResourceServer", "mcp", ("Ready", "True", "Ready")).await;
+    let server = world.until_in(&gone, "ResourceServer", "ends", ("Ready", "True", "Ready")).await;
     world.until_in(&gone, "OAuthClient", "portal", ("Ready", "True", "Ready")).await;
     world.ready("ResourceServer", "user").await;
 
-    end_namespace(&world, &gone).await;
+    end_namespace(world, &gone).await;
     let id = server.data["status"]["resourceServerID"].as_str().unwrap().to_owned();
     eventually("its policy to be gone", async || {
         operator.store.snapshot().resource_server(&id).is_none().then_some(())
@@ -57,15 +61,56 @@ async fn a_namespace_ends_with_all_its_policy_and_its_successor_gets_nothing() {
     .await;
     world.until("ResourceServer", "user", "ResolvedRefs", "False", "RefNotFound").await;
 
-    begin_namespace(&world, &gone).await;
-    world.apply_in(&gone, "ResourceServer", "mcp", resource_server("https://ends.example.com/mcp")).await;
+    begin_namespace(world, &gone).await;
+    world.apply_in(&gone, "ResourceServer", "ends", resource_server("https://ends.example.com/mcp")).await;
     let refused = ("Accepted", "False", "AdoptionRefused");
-    let successor = world.until_in(&gone, "ResourceServer", "mcp", refused).await;
+    let successor = world.until_in(&gone, "ResourceServer", "ends", refused).await;
     assert_ne!(successor.data["status"]["resourceServerID"], id.as_str());
     world.apply_in(&gone, "OAuthClient", "portal", spec).await;
     world.until_in(&gone, "OAuthClient", "portal", refused).await;
-    let refused = [("mcp", "AdoptionRefused"), ("portal", "AdoptionRefused"), ("user", "RefNotFound")];
-    invariants::hold_unseen(&world, &operator, &refused).await;
+    let refused = [("ends", "AdoptionRefused"), ("portal", "AdoptionRefused"), ("user", "RefNotFound")];
+    invariants::hold_but(&mut site, &operator, &refused).await;
+    operator.stop().await;
+}
+
+/// FT-09: while a namespace ends, the API server refuses Events in it. Each is offered once and let go, and nobody else's
+/// waits for that.
+#[tokio::test]
+async fn what_a_namespace_that_ends_takes_no_more_is_let_go() {
+    let (mut site, operator) = Site::with(2).await;
+    let world = &site.world;
+    let ending = world.namespaces[1].clone();
+    world.apply_in(&ending, "ResourceServer", "ends", resource_server("https://slowly.example.com/mcp")).await;
+    world.until_in(&ending, "ResourceServer", "ends", ("Ready", "True", "Ready")).await;
+    // somebody else is not done with it, so that the namespace stays as it is: terminating
+    let held: Api<ConfigMap> = Api::namespaced(world.client.clone(), &ending);
+    let holder: ConfigMap =
+        serde_json::from_value(json!({"metadata": {"name": "holder", "finalizers": ["example.com/held"]}})).unwrap();
+    held.create(&PostParams::default(), &holder).await.unwrap();
+    let namespaces: Api<Namespace> = Api::all(world.client.clone());
+    namespaces.delete(&ending, &DeleteParams::default()).await.unwrap();
+
+    let refused = || {
+        let told = |ask: &Ask| ask.writes() && ask.resource == "events" && ask.path.contains(&ending);
+        let calls = site.proxy.asked(told).into_iter().filter(|call| call.status == 403);
+        calls.map(|call| call.ask.json()["metadata"]["name"].to_string()).collect::<Vec<_>>()
+    };
+    eventually("an Event to be refused", async || (!refused().is_empty()).then_some(())).await;
+    let untold = "SELECT COUNT(*) FROM report WHERE reported_at IS NULL";
+    eventually("the outbox to be empty", async || (world.count(untold).await == 0).then_some(())).await;
+    world.apply("OAuthClient", "late", named_client("late")).await;
+    world.event("late", "Created").await;
+    site.looks(&operator, 6).await;
+    let names = refused();
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "it was offered again: {names:?}");
+    let phase = namespaces.get(&ending).await.unwrap().status.unwrap().phase;
+    assert_eq!(phase.as_deref(), Some("Terminating"), "all the while");
+    let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    held.patch("holder", &PatchParams::default(), &free).await.unwrap();
+    eventually("the namespace to go", async || namespaces.get_opt(&ending).await.unwrap().is_none().then_some(()))
+        .await;
+    site.world.ready("OAuthClient", "late").await;
+    invariants::hold(&mut site, &operator).await;
     operator.stop().await;
 }
 
@@ -183,25 +228,20 @@ async fn configuration_says_whose_a_host_is() {
     operator.stop().await;
 }
 
-/// FT-08: deleting the definitions revokes nothing: with them come the same ids, client ids and secrets, and tokens live on.
+/// FT-08: deleting the definitions revokes nothing: with them come the same ids, client ids and secrets; tokens, the keys
+/// that signed them, and whoever asks for more go on all the time.
 #[tokio::test]
 async fn definitions_go_and_come_and_everything_is_as_it_was() {
     let cluster = cluster::private();
-    let mut world = World::alone(&cluster, 1).await;
-    world.rescan = std::time::Duration::from_secs(2);
-    let operator = world.operator().await;
-    world.apply("ResourceServer", "mcp", resource_server("https://again.example.com/mcp")).await;
-    world.apply("OAuthClient", "portal", client()).await;
+    let (mut site, operator) = Site::on(World::alone(&cluster, 1).await).await;
+    let world = &site.world;
     let server = world.ready("ResourceServer", "mcp").await;
-    let portal = world.ready("OAuthClient", "portal").await;
+    let portal = site.client("portal").await;
     let secret = world.secret("portal-oauth", "client_secret").await;
     let id = portal.data["status"]["clientID"].as_str().unwrap().to_owned();
-    world
-        .sql(&format!(
-            "INSERT INTO access_token (jti, client_id, resource_server_id, subject, scope, issued_at, expires_at)
-            VALUES (CAST('0123456789abcdef' AS BLOB), '{id}', 'rs_1', '{id}', 's', 1, 9000000000000000)"
-        ))
-        .await;
+    eventually("the client to be known", async || (site.token_of("portal").await == 200).then_some(())).await;
+    let token = site.access_token_of("portal").await;
+    assert!(site.accepts("portal", &token).await);
     let definitions: Api<CustomResourceDefinition> = Api::all(world.client.clone());
     let names = ["resourceservers.holdfast.dev", "oauthclients.holdfast.dev", "oauthproviders.holdfast.dev"];
     for name in names {
@@ -218,7 +258,7 @@ async fn definitions_go_and_come_and_everything_is_as_it_was() {
     })
     .await;
     assert!(operator.store.snapshot().client(&id).is_some(), "its policy stays");
-    assert_eq!(world.count("SELECT count(*) FROM access_token WHERE revoked_at IS NOT NULL").await, 0);
+    assert!(site.accepts("portal", &token).await, "while there are no definitions");
     assert_eq!(
         world.count("SELECT count(*) FROM orphan").await,
         0,
@@ -226,27 +266,19 @@ async fn definitions_go_and_come_and_everything_is_as_it_was() {
     );
 
     cluster::apply_crds(&world.client).await;
-    world.apply("ResourceServer", "mcp", resource_server("https://again.example.com/mcp")).await;
-    world.apply("OAuthClient", "portal", client()).await;
-    let again = world.ready("OAuthClient", "portal").await;
-    assert_eq!(again.data["status"]["clientID"], id.as_str());
+    let uri = server.data["spec"]["resourceURI"].as_str().unwrap();
+    world.apply("ResourceServer", "mcp", resource_server(uri)).await;
+    for name in ["steady", "portal"] {
+        world.apply("OAuthClient", name, named_client(name)).await;
+        world.ready("OAuthClient", name).await;
+    }
+    assert_eq!(world.get("OAuthClient", "portal").await.data["status"]["clientID"], id.as_str());
     let server_again = world.ready("ResourceServer", "mcp").await;
     assert_eq!(server_again.data["status"]["resourceServerID"], server.data["status"]["resourceServerID"]);
     assert_eq!(world.secret("portal-oauth", "client_secret").await, secret);
+    assert!(site.accepts("portal", &token).await, "a token of before");
+    assert_eq!(site.token_of("portal").await, 200);
     assert_eq!(world.count("SELECT count(*) FROM access_token WHERE revoked_at IS NOT NULL").await, 0);
-    invariants::hold_unseen(&world, &operator, &[]).await;
-
-    // an older definition is named, with what it lacks
-    let mut older = serde_json::to_value(definitions.get(names[0]).await.unwrap()).unwrap();
-    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
-    older.pointer_mut(spec).unwrap().as_object_mut().unwrap().remove("dynamicClients").unwrap();
-    older["metadata"]["managedFields"] = json!(null);
-    definitions.patch(names[0], &PatchParams::apply("holdfast-tests").force(), &Patch::Apply(older)).await.unwrap();
-    eventually("the operator to name what is missing", async || {
-        holdfast::domain::StatusBoard::definitions_lacking(&operator.board)
-            .is_some_and(|lacking| lacking == "resourceservers.holdfast.dev lacks spec.dynamicClients")
-            .then_some(())
-    })
-    .await;
+    invariants::hold(&mut site, &operator).await;
     operator.stop().await;
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::proxy::Call;
-use super::site::{Site, looks, objects};
+use super::site::{Site, objects};
 use crate::controller::harness::{Operator, PATIENCE, World, conditions};
 
 /// No object is written more often than once a second for longer than this.
@@ -36,29 +36,6 @@ pub async fn hold_but(site: &mut Site, operator: &Operator, excepted: &[(&str, &
     is_patient(&calls);
     tells_no_secret(&site.world).await;
     tells_once(&site.world).await;
-}
-
-/// What can be checked where no proxy sees the calls: the database and the API server say all that there is.
-pub async fn hold_unseen(world: &World, operator: &Operator, excepted: &[(&str, &str)]) {
-    converges(world, operator, excepted).await;
-    let state = async || {
-        let written = world.count("SELECT COALESCE(MAX(sequence), 0) FROM change").await;
-        let untold = world.count("SELECT COUNT(*) FROM report WHERE reported_at IS NULL").await;
-        (world.versions().await, written, untold)
-    };
-    let deadline = Instant::now() + PATIENCE;
-    let mut before = state().await;
-    loop {
-        looks(operator, 6).await;
-        let now = state().await;
-        if now == before && now.2 == 0 {
-            break;
-        }
-        assert!(Instant::now() < deadline, "OV-2: it does not come to rest: {before:?} {now:?}");
-        before = now;
-    }
-    tells_no_secret(world).await;
-    tells_once(world).await;
 }
 
 /// OV-1, OV-10: every status is true of its spec, and the database is what the specs say.

@@ -4,6 +4,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use holdfast::app::api_server::client;
 use jiff::Timestamp;
 use kube::Config;
@@ -14,7 +16,6 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::proxy::Proxy;
 use crate::controller::harness::{self, Operator, World, eventually, resource_server};
 use crate::oauth::harness::{HandClock, Server, Setup};
-use crate::support::cluster;
 
 /// How often each object is looked at though nothing happened.
 pub const RESCAN: Duration = Duration::from_secs(2);
@@ -42,8 +43,12 @@ impl Site {
     }
 
     pub async fn with(namespaces: usize) -> (Self, Operator) {
-        let mut world = World::with(namespaces).await;
-        let proxy = Proxy::before(cluster::client().await).await;
+        Self::on(World::with(namespaces).await).await
+    }
+
+    /// In a world that has no operator yet.
+    pub async fn on(mut world: World) -> (Self, Operator) {
+        let proxy = Proxy::before(world.client.clone()).await;
         world.door = Some(through(&proxy));
         world.rescan = RESCAN;
         let operator = world.operator().await;
@@ -69,10 +74,36 @@ impl Site {
 
     /// A token by the credential that a client's Secret holds now; the answer's status.
     pub async fn token_of(&self, name: &str) -> u16 {
-        let secret = format!("{name}-oauth");
-        let id = self.world.secret(&secret, "client_id").await;
-        let value = self.world.secret(&secret, "client_secret").await;
+        let (id, value) = self.credential_of(name).await;
         token(&self.server, &id, &value).await.0
+    }
+
+    /// An access token by the same credential.
+    pub async fn access_token_of(&self, name: &str) -> String {
+        let (id, value) = self.credential_of(name).await;
+        let (status, answer) = token(&self.server, &id, &value).await;
+        assert_eq!(status, 200, "{answer}");
+        answer["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Whether the server says to this client, by the same credential, that a token is good; and the key that signed it
+    /// is published.
+    pub async fn accepts(&self, name: &str, token: &str) -> bool {
+        let (id, value) = self.credential_of(name).await;
+        let request = self.server.http.post(format!("{}/oauth/introspect", self.server.public));
+        let answer = request.basic_auth(id, Some(value)).form(&[("token", token)]).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "the client's credential opens nothing");
+        let about: Value = answer.json().await.unwrap();
+        let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+        let header: Value = serde_json::from_slice(&header).unwrap();
+        let jwks = self.server.http.get(format!("{}/.well-known/jwks.json", self.server.public)).send().await.unwrap();
+        let jwks: Value = jwks.json().await.unwrap();
+        about["active"] == true && jwks["keys"].as_array().unwrap().iter().any(|key| key["kid"] == header["kid"])
+    }
+
+    async fn credential_of(&self, name: &str) -> (String, String) {
+        let secret = format!("{name}-oauth");
+        (self.world.secret(&secret, "client_id").await, self.world.secret(&secret, "client_secret").await)
     }
 
     /// The list of clients as the API server has it now, but for these.
