@@ -1,6 +1,7 @@
 //! What happens to a live policy, and what those who enforce it are told: the log of changes, the policy that
-//! enforcement points run, the manifests that they publish.
+//! enforcement points run, the manifests that they publish, the calls that they decide about.
 
+mod access_log;
 mod log;
 mod manifest;
 mod policy;
@@ -10,11 +11,13 @@ mod waiting;
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Clock, Observer};
 use crate::store::{self, Store};
 
+pub use access_log::{AccessPage, Counted, MAX_DECISIONS, Taken};
 pub use log::{PAGE, Page};
 pub use manifest::{Before, Comparison, MAX_MANIFEST, Published};
 pub use policy::PolicyDocument;
@@ -51,17 +54,21 @@ pub struct Parts {
     pub rules: Rules,
 }
 
-/// How long enforcement points may keep a policy without asking again, in seconds.
+/// How long things are kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules {
+    /// Seconds for which enforcement points may keep a policy without asking again.
     pub ttl_seconds: i64,
-    /// While a resource server is not ready.
+    /// The same while a resource server is not ready.
     pub not_ready_ttl_seconds: i64,
+    /// Calls that are older are not taken into the log.
+    pub access_log_retention: SignedDuration,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { ttl_seconds: 300, not_ready_ttl_seconds: 60 }
+        let access_log_retention = SignedDuration::from_hours(30 * 24);
+        Self { ttl_seconds: 300, not_ready_ttl_seconds: 60, access_log_retention }
     }
 }
 

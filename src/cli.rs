@@ -1,5 +1,6 @@
 //! The command line: what can be asked, how it is answered, and with which exit code.
 
+mod access_log;
 mod adopt;
 mod apikey;
 mod brake;
@@ -79,6 +80,9 @@ enum Command {
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),
+    /// Calls that enforcement points say they decided about
+    #[command(subcommand)]
+    AccessLog(access_log::Arguments),
     /// What happened to a live policy: list it, show it, dismiss it
     #[command(subcommand)]
     Drift(drift::Arguments),
@@ -193,6 +197,7 @@ fn answer(config: Option<&Path>, command: Command) -> Result<(Table, u8), Failur
         Command::Plan(_) => Table::default(),
         Command::Brake(arguments) => brake::run(&settings(environment)?, &arguments)?,
         Command::Config(Config::Check) => config_check::run(&settings(environment)?),
+        Command::AccessLog(arguments) => access_log::run(&settings(environment)?, &arguments)?,
         Command::Drift(arguments) => drift::run(&settings(environment)?, &arguments)?,
         Command::Admin(command) => admin(&settings(environment)?, command)?,
     };

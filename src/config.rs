@@ -76,6 +76,8 @@ pub struct Config {
     pub purge: purge::Purge,
     /// The audit.
     pub audit: purge::Audit,
+    /// Calls that enforcement points report.
+    pub access_log: purge::AccessLog,
     /// What one source address may try.
     pub rate_limits: rate_limits::RateLimits,
     /// Dynamic client registration.
@@ -108,6 +110,7 @@ impl Default for Config {
             logging: logging::Logging::default(),
             purge: purge::Purge::default(),
             audit: purge::Audit::default(),
+            access_log: purge::AccessLog::default(),
             rate_limits: rate_limits::RateLimits::default(),
             dcr: dcr::Dcr::default(),
             cimd: cimd::Cimd::default(),
@@ -161,6 +164,7 @@ impl Config {
         self.metrics.validate()?;
         self.purge.validate()?;
         self.audit.validate()?;
+        self.access_log.validate()?;
         self.rate_limits.validate()?;
         self.dcr.validate()?;
         self.cimd.validate()?;

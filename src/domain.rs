@@ -15,6 +15,7 @@ pub mod clock;
 pub mod consent;
 pub mod credential;
 pub mod decide;
+pub mod decision;
 pub mod desired;
 pub mod diff;
 pub mod drift;

@@ -1,5 +1,6 @@
 //! Every metric this process exports. A metric that is not here does not exist.
 
+mod decision;
 mod drift;
 mod enforcement;
 mod family;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Gauge, Histogram, IntCounter, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
+use self::decision::Decisions;
 use self::enforcement::ByResourceServer;
 pub use self::enforcement::{DEFAULT_MOST, Enforced};
 pub use self::family::Label;
@@ -63,6 +65,7 @@ macro_rules! catalog {
             registry: Registry,
             build_info: IntGaugeVec,
             by_resource_server: ByResourceServer,
+            decisions: Decisions,
             $( #[doc = $help] $name: Family<$metric, ($($set,)*)>, )*
         }
 
@@ -72,6 +75,8 @@ macro_rules! catalog {
             enforcement::VERSION,
             enforcement::LAG,
             enforcement::POINTS,
+            decision::TOTAL,
+            decision::DURATION,
             (BUILD_INFO.0, "gauge", BUILD_INFO.1, BUILD_INFO.2),
         ];
 
@@ -88,7 +93,8 @@ macro_rules! catalog {
                 registry.register(Box::new(build_info.clone()))?;
                 registry.register(Box::new(ProcessCollector::for_self()))?;
                 let by_resource_server = ByResourceServer::register(&registry)?;
-                Ok(Self { registry, build_info, by_resource_server, $( $name ),* })
+                let decisions = Decisions::register(&registry)?;
+                Ok(Self { registry, build_info, by_resource_server, decisions, $( $name ),* })
             }
 
             /// Makes every combination that can occur visible as zero.
@@ -193,6 +199,8 @@ catalog! {
     policy_refreshes_total: IntCounter { outcome: Refresh },
     /// Manifests that MCP servers sent
     manifests_published_total: IntCounter { outcome: Publication },
+    /// Batches of decisions that enforcement points sent
+    activity_ingested_total: IntCounter { outcome: Publication },
     /// HTTP requests answered
     http_requests_total: IntCounter { method: Method, route: Route, status: Status } lazily,
     /// Seconds from an HTTP request to its answer

@@ -4,6 +4,7 @@
 //! Every change of policy, whoever makes it, leaves a row in `change` by trigger; the feed reads those rows, keeps the
 //! [`Snapshot`] true and tells whoever subscribed.
 
+mod access_log;
 mod account;
 mod activity;
 mod api_key;
@@ -66,6 +67,7 @@ use tokio::sync::{Notify, OnceCell, broadcast, mpsc, oneshot, watch};
 use crate::domain::policy::Changed;
 use crate::domain::{Actor, Epoch, Kind, Observer};
 
+pub use access_log::{CallsOf, Recorded};
 pub use account::PasswordOf;
 pub use api_key::{ApiKey, ApiRole};
 pub use authorization_request::{AuthorizationRequest, RequestKind};

@@ -31,6 +31,8 @@ pub fn keep(settings: &Settings) -> Keep {
         never_used: SignedDuration::from_hours(config.dcr.unused_hours),
         last_used: SignedDuration::from_hours(24 * config.dcr.idle_days),
         change_log: signed(config.purge.change_log_retention),
+        access_log: signed(config.access_log.retention),
+        access_log_rows: config.access_log.max_rows,
     }
 }
 

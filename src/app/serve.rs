@@ -72,9 +72,10 @@ pub async fn serve(settings: Settings) -> Result<(), Error> {
         clock: Arc::clone(&clock),
         observer: Arc::clone(&metrics) as Arc<dyn Observer>,
         issuer: settings.issuer.clone(),
-        rules: enforcement(&settings.config.enforcement),
+        rules: enforcement(&settings.config),
     });
     metrics.most_resource_servers(settings.config.metrics.max_resource_servers);
+    metrics.most_tools(settings.config.metrics.per_tool);
     let followed = server.clone();
     let operator = door.leads().then(|| (leadership.clone(), door.board()));
     let health = Health::new(server.clone(), Arc::clone(&metrics), operator);
@@ -144,9 +145,13 @@ fn pushed_requests(par: &Par) -> PushedRules {
     }
 }
 
-fn enforcement(config: &config::enforcement::Enforcement) -> activity::Rules {
+fn enforcement(config: &config::Config) -> activity::Rules {
     let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-    activity::Rules { ttl_seconds: seconds(config.ttl), not_ready_ttl_seconds: seconds(config.not_ready_ttl) }
+    activity::Rules {
+        ttl_seconds: seconds(config.enforcement.ttl),
+        not_ready_ttl_seconds: seconds(config.enforcement.not_ready_ttl),
+        access_log_retention: SignedDuration::try_from(config.access_log.retention).unwrap_or(SignedDuration::MAX),
+    }
 }
 
 fn dpop(config: &config::dpop::Dpop) -> oauth::DpopOptions {

@@ -54,9 +54,7 @@ fn parse_type(text: &str) -> Result<ActivityType, String> {
 pub fn run(settings: &Settings, arguments: &Arguments) -> Result<Table, Failure> {
     block_on(async {
         let (store, _) = database::beside(settings).await?;
-        let (clock, observer) = (Arc::new(SystemClock), Arc::new(Unobserved));
-        let (issuer, rules) = (settings.issuer.clone(), Rules::default());
-        let room = Activity::new(Parts { store: store.clone(), clock, observer, issuer, rules });
+        let room = room(settings, &store);
         match arguments {
             Arguments::List { resource_server, types, undismissed, limit } => {
                 let filter = ActivityFilter {
@@ -82,15 +80,22 @@ pub fn run(settings: &Settings, arguments: &Arguments) -> Result<Table, Failure>
     })
 }
 
+/// The room of a command beside a server.
+pub fn room(settings: &Settings, store: &Store) -> Activity {
+    let (clock, observer) = (Arc::new(SystemClock), Arc::new(Unobserved));
+    let (issuer, rules) = (settings.issuer.clone(), Rules::default());
+    Activity::new(Parts { store: store.clone(), clock, observer, issuer, rules })
+}
+
 /// The id of what was named, also of one that is gone.
-async fn id(store: &Store, named: &str) -> Result<String, Error> {
+pub async fn id(store: &Store, named: &str) -> Result<String, Error> {
     let Some((namespace, name)) = named.split_once('/') else { return Ok(named.to_owned()) };
     let owner = OwnerKey::new(Kind::ResourceServer, namespace, name);
     let managed = store.read().await?.managed(&owner).await?;
     Ok(managed.ok_or_else(|| unknown(named))?.entity_id)
 }
 
-fn unknown(named: &str) -> Error {
+pub fn unknown(named: &str) -> Error {
     Error::Refused(format!("there is no resource server {named}, and there never was"))
 }
 

@@ -19,6 +19,8 @@ pub struct Metrics {
     pub population_interval: Duration,
     /// So many resource servers have series of their own; all others share `other`. Default 200, 0 to 10000.
     pub max_resource_servers: usize,
+    /// So many tools have series of their own; all others share `other`. Default 500, 0 to 10000.
+    pub per_tool: usize,
 }
 
 impl Default for Metrics {
@@ -28,6 +30,7 @@ impl Default for Metrics {
             path: "/metrics".to_owned(),
             population_interval: Duration::from_secs(30),
             max_resource_servers: 200,
+            per_tool: 500,
         }
     }
 }
@@ -39,6 +42,9 @@ impl Metrics {
         }
         if self.max_resource_servers > 10_000 {
             return Err(Error::invalid("metrics.max_resource_servers", "expected 0 to 10000"));
+        }
+        if self.per_tool > 10_000 {
+            return Err(Error::invalid("metrics.per_tool", "expected 0 to 10000"));
         }
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.');
         let taken = ["/livez", "/ready", "/health"].contains(&self.path.as_str()) || self.path.starts_with("/admin/");

@@ -1,4 +1,4 @@
-//! Sections `purge` and `audit`: how long things are kept after they have served.
+//! Sections `purge`, `audit` and `access_log`: how long things are kept after they have served.
 
 use std::time::Duration;
 
@@ -32,6 +32,23 @@ pub struct Audit {
     pub issuance_retention: Duration,
 }
 
+/// Calls that enforcement points report. Variables `HOLDFAST_ACCESS_LOG__…`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccessLog {
+    /// How long a call is kept. Default `720h`, 24h to 87600h.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    pub retention: Duration,
+    /// So many of each resource server are kept, the newest. Default 1000000, 1000 to 100000000.
+    pub max_rows: i64,
+}
+
+impl Default for AccessLog {
+    fn default() -> Self {
+        Self { retention: 30 * DAY, max_rows: 1_000_000 }
+    }
+}
+
 impl Default for Purge {
     fn default() -> Self {
         Self { interval: Duration::from_secs(3600), change_log_retention: 30 * DAY }
@@ -51,6 +68,19 @@ impl Purge {
         }
         if self.change_log_retention < Duration::from_secs(3600) {
             return Err(Error::invalid("purge.change_log_retention", "expected at least 1h"));
+        }
+        Ok(())
+    }
+}
+
+impl AccessLog {
+    pub(super) fn validate(&self) -> Result<(), Error> {
+        // a plan looks back for a day
+        if !(DAY..=3650 * DAY).contains(&self.retention) {
+            return Err(Error::invalid("access_log.retention", "expected 24h to 87600h"));
+        }
+        if !(1000..=100_000_000).contains(&self.max_rows) {
+            return Err(Error::invalid("access_log.max_rows", "expected 1000 to 100000000"));
         }
         Ok(())
     }

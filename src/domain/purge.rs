@@ -29,6 +29,7 @@ targets! {
     ConsentTransactions = "consent-transactions",
     AssertionJti = "assertion-jti",
     DpopNonces = "dpop-nonces",
+    AccessLog = "access-log",
     UnusedClients = "unused-clients",
     ChangeLog = "change-log",
     Tombstones = "tombstones",
@@ -54,6 +55,10 @@ pub struct Keep {
     pub last_used: SignedDuration,
     /// Changes of policy that everybody has read.
     pub change_log: SignedDuration,
+    /// Calls that enforcement points report.
+    pub access_log: SignedDuration,
+    /// And so many of each resource server, the newest.
+    pub access_log_rows: i64,
 }
 
 impl Keep {

@@ -1,5 +1,6 @@
 //! The admin port: bearer API keys for everything below `/admin`, metrics and health for everybody who reaches it.
 
+mod access_log;
 mod authenticate;
 mod brake;
 mod call;
@@ -9,6 +10,7 @@ mod denied;
 mod drift;
 mod export;
 mod keys;
+mod listing;
 mod manifest;
 mod offers;
 mod patch;
@@ -108,6 +110,7 @@ pub fn router(parts: Parts) -> Result<Router, Error> {
         .route("/admin/resource-servers/{id}", on_patch(patch::resource_server))
         .route("/admin/resource-servers/{id}/drift-events", get(drift::list))
         .route("/admin/resource-servers/{id}/drift-events/{event_id}/dismiss", post(drift::dismiss))
+        .route("/admin/resource-servers/{id}/access-logs", get(access_log::list))
         .route("/admin/resource-servers/{id}/manifest", get(manifest::get))
         .route("/admin/users", get(users::list).post(users::create))
         .route("/admin/users/{id}", get(users::get).patch(users::update).delete(users::delete))

@@ -3,6 +3,7 @@
 mod account;
 mod authorize;
 mod consent;
+mod decisions;
 mod device;
 mod device_authorization;
 mod introspect;
@@ -92,6 +93,7 @@ pub(super) const LOGOUT: &str = "/logout";
 /// What enforcement points and MCP servers use, below the issuer.
 pub(super) const POLICY: &str = "/v1/resource-servers/{id}/policy";
 pub(super) const MANIFEST: &str = "/v1/resource-servers/{id}/manifest";
+pub(super) const DECISIONS: &str = "/v1/resource-servers/{id}/decisions";
 
 /// What the public port is made of.
 #[derive(Clone)]
@@ -168,6 +170,7 @@ fn closed(base: &str) -> Router<Shared> {
         .route(&format!("{base}{}", path::INTROSPECT), post(introspect::post))
         .route(&format!("{base}{POLICY}"), get(policy::get))
         .route(&format!("{base}{MANIFEST}"), put(manifest::put))
+        .route(&format!("{base}{DECISIONS}"), post(decisions::post))
         .method_not_allowed_fallback(respond::wrong_method)
 }
 

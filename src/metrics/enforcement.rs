@@ -28,7 +28,7 @@ pub(super) const POINTS: Declared = (
 );
 
 /// Whoever has no series of its own: not managed by an object, or one too many.
-const OTHER: &str = "other";
+pub(super) const OTHER: &str = "other";
 /// `metrics.max_resource_servers`
 pub const DEFAULT_MOST: usize = 200;
 
@@ -64,6 +64,11 @@ impl ByResourceServer {
         let all = Self { version, lag, points, shown: Mutex::default(), most: AtomicUsize::new(DEFAULT_MOST) };
         all.set(OTHER, &Enforced { resource_server: None, version: 0, reporting: 0, current: 0, lag_seconds: 0.0 });
         Ok(all)
+    }
+
+    /// So many have series of their own.
+    pub fn most(&self) -> usize {
+        self.most.load(Ordering::Relaxed)
     }
 
     fn set(&self, label: &str, enforced: &Enforced) {

@@ -90,7 +90,7 @@ label! {
     Entity {
         Client = "client", ResourceServer = "resource_server", Resource = "resource", User = "user",
         Session = "session", Consent = "consent", Key = "key", Dcr = "dcr", Brake = "brake",
-        DriftEvent = "drift_event", Offer = "offer",
+        DriftEvent = "drift_event", Offer = "offer", AccessLog = "access_log",
     }
 }
 label! {
@@ -112,8 +112,8 @@ label! {
     }
 }
 label! {
-    /// What became of a manifest. `unchanged`: it was there already; `denied`: the sender may not, or another came
-    /// before.
+    /// What became of a manifest, or of a batch of decisions. `unchanged`: it was there already; `denied`: the sender may
+    /// not, or another came before.
     Publication {
         Success = "success", Unchanged = "unchanged", Denied = "denied", Invalid = "invalid", Error = "error",
     }
@@ -177,6 +177,7 @@ label! {
         Jwks = "/.well-known/jwks.json",
         Policy = "/v1/resource-servers/{id}/policy",
         Manifest = "/v1/resource-servers/{id}/manifest",
+        Decisions = "/v1/resource-servers/{id}/decisions",
         Login = "/login",
         Logout = "/logout",
         Account = "/account",
@@ -196,6 +197,7 @@ label! {
         AdminResourceServer = "/admin/resource-servers/{id}",
         AdminDriftEvents = "/admin/resource-servers/{id}/drift-events",
         AdminDriftDismiss = "/admin/resource-servers/{id}/drift-events/{event_id}/dismiss",
+        AdminAccessLogs = "/admin/resource-servers/{id}/access-logs",
         AdminManifest = "/admin/resource-servers/{id}/manifest",
         AdminUsers = "/admin/users",
         AdminUser = "/admin/users/{id}",

@@ -38,6 +38,12 @@ const EXPECTED: &[(Method, Route, &[Status])] = &[
         Route::Manifest,
         &[Status::S200, Status::S400, Status::S401, Status::S403, Status::S412, Status::S413, Status::S503],
     ),
+    (
+        Method::Post,
+        Route::Decisions,
+        &[Status::S200, Status::S400, Status::S401, Status::S403, Status::S413, Status::S429, Status::S503],
+    ),
+    (Method::Get, Route::AdminAccessLogs, &[Status::S200, Status::S400, Status::S401, Status::S404]),
     (Method::Get, Route::AdminManifest, &[Status::S200, Status::S401, Status::S403, Status::S404]),
     (Method::Get, Route::AuthorizationServer, &[Status::S200, Status::S304]),
     (Method::Get, Route::OpenidConfiguration, &[Status::S200, Status::S304]),

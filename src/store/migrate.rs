@@ -38,6 +38,7 @@ pub(super) fn sqlite() -> Vec<Migration> {
         14 "enforcement" "migrations/common/0014_enforcement.sql",
         15 "adoption" "migrations/common/0015_adoption.sql",
         16 "lifecycle" "migrations/common/0016_lifecycle.sql",
+        17 "access_log" "migrations/common/0017_access_log.sql",
     ]
 }
 
@@ -59,6 +60,7 @@ pub(super) fn postgres() -> Vec<Migration> {
         14 "enforcement" "migrations/common/0014_enforcement.sql",
         15 "adoption" "migrations/common/0015_adoption.sql",
         16 "lifecycle" "migrations/common/0016_lifecycle.sql",
+        17 "access_log" "migrations/common/0017_access_log.sql",
     ]
 }
 

@@ -160,6 +160,13 @@ const LINES: &[Line] = &[
         bound: |_, now| Some(Bound::Before(before(now, Keep::TOMBSTONES))),
     },
     Line {
+        target: PurgeTarget::AccessLog,
+        table: "access_log",
+        key: "resource_server_id, id",
+        condition: "at < $1",
+        bound: |keep, now| Some(Bound::Before(before(now, keep.access_log))),
+    },
+    Line {
         target: PurgeTarget::Audit,
         table: "audit",
         key: "id",
@@ -193,11 +200,7 @@ impl Store {
         (keep, now): (&Keep, Timestamp),
         epoch: Option<Epoch>,
     ) -> Result<u64, Error> {
-        let actor = Actor::recorded("purge");
-        let mut tx = match epoch {
-            Some(epoch) => self.write_as_leader(&actor, epoch).await?,
-            None => self.write(&actor).await?,
-        };
+        let mut tx = self.write_to_purge(epoch).await?;
         let mut rows = 0;
         for line in LINES.iter().filter(|line| line.target == target) {
             if let Some(bound) = (line.bound)(keep, now) {
@@ -210,7 +213,19 @@ impl Store {
             rows += tx.purge_unused_clients(idle, now, BATCH).await?;
         }
         tx.commit().await?;
+        if target == PurgeTarget::AccessLog && rows == 0 {
+            rows = self.trim_access_log(keep.access_log_rows, epoch).await?;
+        }
         Ok(rows)
+    }
+
+    /// A transaction of whoever clears away: the leader, or a command beside it.
+    pub(super) async fn write_to_purge(&self, epoch: Option<Epoch>) -> Result<Tx, Error> {
+        let actor = Actor::recorded("purge");
+        match epoch {
+            Some(epoch) => self.write_as_leader(&actor, epoch).await,
+            None => self.write(&actor).await,
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What happens to a live policy, and what those who enforce it are told.
 
+mod access_log;
 mod derived;
 mod front;
 mod killed;

@@ -34,6 +34,7 @@ const TABLES: &[(&str, &str)] = &[
 const OTHER_TABLES: &[(&str, &str)] = &[
     ("access_token", "what was issued"),
     ("activity", "what happened"),
+    ("access_log", "what enforcement points say of calls"),
     ("account", "people; made on the command line or by the admin API"),
     ("audit", "what happened"),
     ("brake", "which deletions wait"),

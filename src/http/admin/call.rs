@@ -104,6 +104,7 @@ impl Call {
             Entity::Session => format!("session/{what}"),
             Entity::Dcr => format!("dcr/{what}"),
             Entity::DriftEvent => format!("drift-event/{what}"),
+            Entity::AccessLog => format!("access-log/{what}"),
             Entity::Resource => format!("resource/{what}"),
             Entity::Offer => format!("offer/{what}"),
             Entity::ResourceServer => format!("ResourceServer/{what}"),

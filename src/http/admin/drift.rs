@@ -2,22 +2,17 @@
 
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::Parts;
 use super::authenticate::Admin;
 use super::call::{Call, Refused, Reply, query_with};
-use crate::activity::{PAGE, Page};
+use super::listing::{self, DEFAULT};
+use crate::activity::Page;
 use crate::domain::{ActivityFilter, ActivityRecord, ActivityType};
 use crate::metrics::{Entity, Operation};
 use crate::oauth::Role;
-
-/// Records on a page, unless fewer or more are asked for.
-const DEFAULT: i64 = 50;
 
 #[derive(Serialize)]
 struct List {
@@ -77,7 +72,7 @@ impl From<Page> for List {
             launched: page.launch.is_some(),
             launched_at: page.launch.map(|launch| launch.at.to_string()),
             items: page.records.into_iter().map(Shown::from).collect(),
-            next_cursor: page.next.map(cursor),
+            next_cursor: page.next.map(listing::cursor),
         }
     }
 }
@@ -92,8 +87,8 @@ pub async fn list(
     let call = Call::new(&parts, Entity::DriftEvent, Operation::List, &id);
     call.read(admin, Role::Viewer, async {
         let (filter, limit) = filter(asked.as_deref())?;
-        let page = parts.activity.log(&plain(id)?, &filter, limit).await?;
-        Ok(List::from(page.ok_or_else(unknown_resource)?))
+        let page = parts.activity.log(&listing::plain(id)?, &filter, limit).await?;
+        Ok(List::from(page.ok_or_else(listing::unknown_resource)?))
     })
     .await
 }
@@ -104,19 +99,10 @@ pub async fn dismiss(State(parts): State<Parts>, admin: Admin, Path((id, event))
     call.write_as(Role::Operator, admin, async |actor| {
         let unknown = || Refused::unknown("this resource server has no such event");
         let event: i64 = event.parse().map_err(|_| unknown())?;
-        let dismissed = parts.activity.dismiss(&plain(id)?, event, &actor).await?;
+        let dismissed = parts.activity.dismiss(&listing::plain(id)?, event, &actor).await?;
         Ok(Reply::ok(Shown::from(dismissed.ok_or_else(unknown)?)))
     })
     .await
-}
-
-fn unknown_resource() -> Refused {
-    Refused::unknown("there is no such resource server, and there never was")
-}
-
-/// An id as one can be: no database keeps a NUL.
-fn plain(id: String) -> Result<String, Refused> {
-    if id.contains(char::is_control) { Err(unknown_resource()) } else { Ok(id) }
 }
 
 fn filter(asked: Option<&str>) -> Result<(ActivityFilter, i64), Refused> {
@@ -124,15 +110,10 @@ fn filter(asked: Option<&str>) -> Result<(ActivityFilter, i64), Refused> {
     let (mut filter, mut limit) = (ActivityFilter::default(), DEFAULT);
     for (name, value) in query_with(asked, &known, &["type"])? {
         match name.as_str() {
-            "limit" => {
-                let number = value.parse().ok().filter(|number| (1..=PAGE).contains(number));
-                limit = number.ok_or_else(|| Refused::bad(&format!("limit must be 1 to {PAGE}")))?;
-            }
-            "cursor" => {
-                filter.before = Some(position(&value).ok_or_else(|| Refused::bad("cursor is none that was given"))?);
-            }
-            "since" => filter.since = Some(moment("since", &value)?),
-            "until" => filter.until = Some(moment("until", &value)?),
+            "limit" => limit = listing::limit(&value)?,
+            "cursor" => filter.before = Some(listing::position(&value)?),
+            "since" => filter.since = Some(listing::moment("since", &value)?),
+            "until" => filter.until = Some(listing::moment("until", &value)?),
             "dismissed" => {
                 filter.dismissed = match value.as_str() {
                     "all" => None,
@@ -153,19 +134,4 @@ fn types(value: &str) -> Result<Vec<ActivityType>, Refused> {
         ActivityType::parse(name).ok_or_else(|| Refused::bad(&format!("type: there is no type {plain}")))
     };
     value.split(',').map(parse).collect()
-}
-
-fn moment(name: &str, value: &str) -> Result<Timestamp, Refused> {
-    value.parse().map_err(|_| Refused::bad(&format!("{name} must be a time as 2026-11-28T14:00:00Z")))
-}
-
-/// Opaque to whoever gets it.
-fn cursor((at, id): (Timestamp, i64)) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{}.{id}", at.as_microsecond()))
-}
-
-fn position(cursor: &str) -> Option<(Timestamp, i64)> {
-    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
-    let (at, id) = text.split_once('.')?;
-    Some((Timestamp::from_microsecond(at.parse().ok()?).ok()?, id.parse().ok()?))
 }

@@ -1,8 +1,8 @@
 //! Which route a request is for, and which limit it counts against.
 
 use crate::http::public::{
-    END_SESSION, LEGACY_AUTHORIZE, LEGACY_REGISTER, LEGACY_TOKEN, LOGOUT, MANIFEST, PASSWORD, POLICY, TRANSACTION,
-    WITHDRAW, pages,
+    DECISIONS, END_SESSION, LEGACY_AUTHORIZE, LEGACY_REGISTER, LEGACY_TOKEN, LOGOUT, MANIFEST, PASSWORD, POLICY,
+    TRANSACTION, WITHDRAW, pages,
 };
 use crate::metrics::{Endpoint, Route};
 use crate::oauth::path;
@@ -29,6 +29,7 @@ pub fn of(matched: &str, base: &str) -> Route {
         path::JWKS => Route::Jwks,
         POLICY => Route::Policy,
         MANIFEST => Route::Manifest,
+        DECISIONS => Route::Decisions,
         pages::LOGIN => Route::Login,
         LOGOUT => Route::Logout,
         pages::ACCOUNT | END_SESSION | WITHDRAW | PASSWORD => Route::Account,
@@ -45,6 +46,7 @@ pub fn of(matched: &str, base: &str) -> Route {
         "/admin/resource-servers/{id}" => Route::AdminResourceServer,
         "/admin/resource-servers/{id}/drift-events" => Route::AdminDriftEvents,
         "/admin/resource-servers/{id}/drift-events/{event_id}/dismiss" => Route::AdminDriftDismiss,
+        "/admin/resource-servers/{id}/access-logs" => Route::AdminAccessLogs,
         "/admin/resource-servers/{id}/manifest" => Route::AdminManifest,
         "/admin/users" => Route::AdminUsers,
         "/admin/sessions" | "/admin/sessions/{id}" => Route::AdminSessions,
@@ -83,7 +85,7 @@ pub const fn endpoint(route: Route) -> Option<Endpoint> {
         Route::Authorize => Endpoint::Authorize,
         Route::Par => Endpoint::Par,
         Route::Device | Route::DeviceAuthorization => Endpoint::Device,
-        Route::Policy | Route::Manifest => Endpoint::Policy,
+        Route::Policy | Route::Manifest | Route::Decisions => Endpoint::Policy,
         Route::Login => Endpoint::Login,
         Route::Register | Route::Registration => Endpoint::Register,
         Route::AdminBrake
@@ -97,6 +99,7 @@ pub const fn endpoint(route: Route) -> Option<Endpoint> {
         | Route::AdminDriftEvents
         | Route::AdminDriftDismiss
         | Route::AdminManifest
+        | Route::AdminAccessLogs
         | Route::AdminUsers
         | Route::AdminUser
         | Route::AdminSessions

@@ -109,7 +109,7 @@ async fn manifest(headers: &HeaderMap, body: Body) -> Result<ToolManifest, Respo
     }
 }
 
-fn problem(error: &activity::Error) -> Response {
+pub(super) fn problem(error: &activity::Error) -> Response {
     let text = error.to_string();
     match error {
         activity::Error::Changed => respond::error(StatusCode::PRECONDITION_FAILED, "conflict", &text),

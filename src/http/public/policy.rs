@@ -104,16 +104,8 @@ impl Ask {
             let seconds = value.parse::<u64>().ok().filter(|seconds| *seconds <= LONGEST);
             wait = Some(seconds.ok_or("wait must be 0 to 55, in seconds")?);
         }
-        let one = |name: &HeaderName| {
-            let mut values = headers.get_all(name).iter().map(|value| value.to_str().ok());
-            (values.next(), values.next().is_none())
-        };
-        let instance = match one(&POINT) {
-            (None, _) => None,
-            (Some(Some(text)), true) => Some(Instance::parse(text).ok_or(BAD_POINT)?),
-            _ => return Err(BAD_POINT),
-        };
-        let last_event = match one(&LAST_EVENT) {
+        let instance = point(headers)?;
+        let last_event = match one(headers, &LAST_EVENT) {
             (Some(Some(text)), true) => Some(text.to_owned()),
             _ => None,
         };
@@ -132,6 +124,21 @@ impl Ask {
 
     fn holds(&self, tag: &str) -> bool {
         self.held.iter().any(|held| held == "*" || held == tag)
+    }
+}
+
+/// The first value of a header, as far as it is text, and whether it is the only one.
+fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> (Option<Option<&'a str>>, bool) {
+    let mut values = headers.get_all(name).iter().map(|value| value.to_str().ok());
+    (values.next(), values.next().is_none())
+}
+
+/// What the enforcement point that sends this calls itself.
+pub(super) fn point(headers: &HeaderMap) -> Result<Option<Instance>, &'static str> {
+    match one(headers, &POINT) {
+        (None, _) => Ok(None),
+        (Some(Some(text)), true) => Instance::parse(text).map(Some).ok_or(BAD_POINT),
+        _ => Err(BAD_POINT),
     }
 }
 

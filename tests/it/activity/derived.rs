@@ -315,7 +315,15 @@ async fn no_change_is_cleared_away_before_it_is_told(#[values(Sqlite, Postgres)]
     use jiff::SignedDuration;
     let mut stage = Stage::on(engine).await;
     let short = SignedDuration::from_secs(1);
-    let keep = Keep { issuance: short, audit: None, never_used: short, last_used: short, change_log: short };
+    let keep = Keep {
+        issuance: short,
+        audit: None,
+        never_used: short,
+        last_used: short,
+        change_log: short,
+        access_log: short,
+        access_log_rows: 1,
+    };
     let sql = format!("UPDATE resource_server SET display_name = 'X', owner_name = NULL WHERE id = '{}'", stage.id);
     stage.house.database.sql(&sql).await;
     stage.house.database.sql("DELETE FROM managed").await;

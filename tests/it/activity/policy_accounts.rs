@@ -169,3 +169,20 @@ async fn an_account_that_is_no_longer_named_is_shut_out() {
     server.put_billing(json!({"runtimeServiceAccounts": []})).await;
     assert_eq!(get(&server, "rs_billing", &good).await.status, 401, "nobody names it, so nobody is asked");
 }
+
+/// D12: a ServiceAccount reports what it decided, in its own name, and for no other resource server.
+#[tokio::test]
+async fn a_service_account_reports_its_decisions() {
+    let (server, _) = begin().await;
+    let good = token(&claims(json!({})), "good");
+    let batch = json!({"decisions": [super::access_log::decision("d-1", 0, json!({}))]});
+    let report = |id: &str, token: &str| {
+        let url = format!("{}/v1/resource-servers/{id}/decisions", server.public);
+        answer(server.http.post(url).bearer_auth(token).json(&batch))
+    };
+    assert_eq!(report("rs_eddsa", &good).await.status, 403);
+    assert_eq!(report("rs_billing", &token(&claims(json!({})), "bad")).await.status, 401);
+    assert_eq!(report("rs_billing", &good).await.json()["new"], 1);
+    let kept = server.store.read().await.unwrap().access_log("rs_billing", &Default::default(), 10).await.unwrap();
+    assert_eq!(kept[0].reported_by.as_str(), "serviceaccount:billing/mcp");
+}

@@ -392,7 +392,15 @@ pub async fn seed(store: &Store) {
 /// One batch of the purge target `unused-clients`, as the leader runs it.
 pub async fn purge(server: &Server) -> u64 {
     let days = |days: i64| SignedDuration::from_hours(24 * days);
-    let keep = Keep { issuance: days(90), audit: None, never_used: days(1), last_used: days(90), change_log: days(30) };
+    let keep = Keep {
+        issuance: days(90),
+        audit: None,
+        never_used: days(1),
+        last_used: days(90),
+        change_log: days(30),
+        access_log: days(30),
+        access_log_rows: 1_000_000,
+    };
     server.store.purge(PurgeTarget::UnusedClients, (&keep, server.clock.now()), None).await.unwrap()
 }
 

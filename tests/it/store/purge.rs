@@ -18,7 +18,15 @@ fn now() -> Timestamp {
 
 fn keep() -> Keep {
     let days = |days: i64| SignedDuration::from_secs(days * DAY);
-    Keep { issuance: days(90), audit: None, never_used: days(1), last_used: days(90), change_log: days(30) }
+    Keep {
+        issuance: days(90),
+        audit: None,
+        never_used: days(1),
+        last_used: days(90),
+        change_log: days(30),
+        access_log: days(30),
+        access_log_rows: 1_000_000,
+    }
 }
 
 /// Until nothing is left to do.
@@ -216,6 +224,44 @@ async fn tombstones_and_the_audit_go_by_their_own_time(#[case] engine: Engine) {
     let short = Keep { audit: Some(SignedDuration::from_secs(30 * DAY)), ..keep() };
     assert_eq!(purged(&store, PurgeTarget::Audit, &short).await, 1, "another old record");
     assert_eq!(fresh.number("SELECT count(*) FROM audit").await, 2);
+}
+
+async fn calls(fresh: &Fresh, server: &str, from: i64, count: i64, seconds_ago: i64) {
+    let at = (now().as_second() - seconds_ago) * 1_000_000;
+    let own = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ";
+    fresh
+        .sql(&format!(
+            "INSERT INTO access_log (resource_server_id, id, at, received_at, tool, outcome, scopes, reported_by)
+            {own}{count}) SELECT '{server}', 'd-' || ({from} + i), {at} - i * CAST(1000000 AS BIGINT), 0, 'pay', 'allowed', '', 'x' FROM n"
+        ))
+        .await;
+}
+
+/// D12: by age, whoever's; and by number the oldest of each resource server, in more than one batch, and nothing of a
+/// smaller one.
+#[rstest]
+#[case(Sqlite)]
+#[case(Postgres)]
+#[tokio::test]
+async fn calls_go_by_age_and_by_number(#[case] engine: Engine) {
+    let (store, fresh) = engine.store().await;
+    let count = async |what: &str| fresh.number(&format!("SELECT count(*) FROM access_log WHERE {what}")).await;
+    calls(&fresh, "rs_gone", 0, 600, 31 * DAY).await;
+    calls(&fresh, "rs_1", 1000, 30, 29 * DAY).await;
+    assert_eq!(purged(&store, PurgeTarget::AccessLog, &keep()).await, 600);
+    assert_eq!(count("1 = 1").await, 30, "who is gone keeps no calls for longer than others");
+    calls(&fresh, "rs_1", 2000, 12_000, DAY).await;
+    calls(&fresh, "rs_2", 3000, 100, 2 * DAY).await;
+    // of the same moment as the last that stays
+    let same = "UPDATE access_log SET at = (SELECT min(at) FROM access_log WHERE id = 'd-2099') WHERE id = 'd-2100'";
+    fresh.sql(same).await;
+    let few = Keep { access_log_rows: 100, ..keep() };
+    assert_eq!(purged(&store, PurgeTarget::AccessLog, &few).await, 12_030 - 100);
+    assert_eq!((count("resource_server_id = 'rs_1'").await, count("resource_server_id = 'rs_2'").await), (100, 100));
+    let newest = (now().as_second() - DAY - 99) * 1_000_000;
+    assert_eq!(count(&format!("resource_server_id = 'rs_1' AND at < {newest}")).await, 0, "the oldest went");
+    assert_eq!(purged(&store, PurgeTarget::AccessLog, &few).await, 0);
+    assert_eq!(fresh.number("SELECT count(*) FROM change").await, 0, "no policy");
 }
 
 fn days_ago(days: i64) -> String {
