@@ -41,7 +41,9 @@ pub use brake::{Held as HeldDeletion, confirm_brake, open_brakes};
 pub use edit::{Edited, Listed};
 pub use impact::{ClientTouch, DefaultRole, ToolChange, ToolTouches, Touches};
 pub use note::field_path;
-pub use plan::{Action, Draft, DryRun, Planned, PlannedChange, PlannedDrift, PlannedSecret};
+pub use plan::{
+    Action, CallExample, CallTouches, Draft, DryRun, Planned, PlannedChange, PlannedDrift, PlannedSecret, ToolCalls,
+};
 pub use remove::Removed;
 pub use scan::Scanned;
 pub use secret::{Held, SecretStep};

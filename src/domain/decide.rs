@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod exchange;
+pub mod replay;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

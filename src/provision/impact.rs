@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::domain::Spec;
 use crate::domain::client::{Client, ClientState};
 use crate::domain::resource_server::{ResourceServer, Tool, ToolAccess};
+use crate::provision::CallTouches;
 use crate::store::{Counted, Loss, Snapshot};
 
 /// Whom a change would meet.
@@ -27,6 +28,9 @@ pub struct Touches {
     pub clients: Vec<ClientTouch>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_role: Option<DefaultRole>,
+    /// Recorded calls that would be denied; nothing when the change can deny none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls: Option<CallTouches>,
 }
 
 /// Tools by what they become.

@@ -3,109 +3,30 @@
 //! Several objects are tried against one state of the database. An id that is yet to be made is called by its owner,
 //! `Kind/namespace/name`, which no id is; so is the id of every row that an object owns, since people know no other.
 
+mod calls;
+mod planned;
+mod secrets;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Serialize;
 use serde_json::Value;
+
+use self::secrets::secrets;
 
 use super::situation::{self, Claim, Situation};
 use super::work::{Work, work};
 use super::{Error, Provisioner, Refused, Touches, impact, note};
-use crate::domain::desired::SecretSource;
 use crate::domain::drift::DriftedField;
 use crate::domain::managed::Managed;
 use crate::domain::policy::Policy;
 use crate::domain::spec::class;
-use crate::domain::{Class, Credential, CredentialState, DeletionPolicy, Desired, Kind, Owner, OwnerKey, Spec};
+use crate::domain::{Class, DeletionPolicy, Desired, Kind, Owner, OwnerKey, Spec};
 use crate::store::{Snapshot, Tx};
 
-/// What would become of an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Action {
-    Create,
-    Update,
-    /// A row that is there would be managed from now on.
-    Adopt,
-    /// With its object; what was issued ends.
-    Delete,
-    /// The row stays and is owned by nobody.
-    Release,
-    Unchanged,
-    /// It would not come into force.
-    Refused,
-}
-
-impl Action {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Adopt => "adopt",
-            Self::Delete => "delete",
-            Self::Release => "release",
-            Self::Unchanged => "unchanged",
-            Self::Refused => "refused",
-        }
-    }
-}
-
-/// What would become of one object, and what that touches.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Planned {
-    pub owner: OwnerKey,
-    /// Of the row; none as long as it is yet to be made.
-    pub id: Option<String>,
-    pub action: Action,
-    /// Why it is refused.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// What would be written, field by field.
-    pub changes: Vec<PlannedChange>,
-    /// What stands now although nobody applied it.
-    pub drift: Vec<PlannedDrift>,
-    pub secrets: Vec<PlannedSecret>,
-    pub touches: Touches,
-}
-
-/// A change that is asked for.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PlannedChange {
-    /// In the manifest's words, e.g. `spec.scopes[invoices.read]`.
-    pub field: String,
-    pub class: Class,
-    pub before: Value,
-    pub after: Value,
-}
-
-/// A field that is not what was applied.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PlannedDrift {
-    /// In the manifest's words; empty for the row itself and for its secrets.
-    pub field: String,
-    /// What kind of thing it is: the stored name of the field, or `row`, `secret`, `ownership`.
-    pub what: String,
-    pub class: Class,
-    pub applied: Value,
-    pub found: Value,
-    /// `corrected`, `kept` or `ignored`.
-    pub becomes: &'static str,
-}
-
-/// What would become of a secret; never its value, nor a hash of it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PlannedSecret {
-    /// None of one that is yet to be made.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-    /// `generated`, `taken_in`, `retires`, `ends` or `revoked`.
-    pub becomes: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub at: Option<Timestamp>,
-}
+pub use self::calls::{CallExample, CallTouches, ToolCalls};
+pub use self::planned::{Action, Planned, PlannedChange, PlannedDrift, PlannedSecret};
 
 /// One object as it was tried, before it is known what that touches.
 pub struct Draft {
@@ -258,6 +179,7 @@ impl DryRun {
             {
                 role.holders = self.tx.default_role_holders(id, name).await?;
             }
+            planned.touches.calls = self.calls(id, before, after.as_ref()).await?;
         }
         Ok(planned)
     }
@@ -364,36 +286,4 @@ fn is_empty(value: &Value) -> bool {
         Value::Object(members) => members.values().all(is_empty),
         Value::Bool(_) | Value::Number(_) => false,
     }
-}
-
-/// What would become of the secrets at once: by the object, and by the publishing that follows it.
-fn secrets(desired: &Desired, situation: &Situation, work: &Work, now: Timestamp) -> Vec<PlannedSecret> {
-    if desired.paused {
-        return Vec::new();
-    }
-    let told = |credential: &str, becomes| PlannedSecret { id: Some(credential.to_owned()), becomes, at: None };
-    let revoked = |id: &&String| work.credentials.iter().any(|c| &c.id == *id) && desired.secret != SecretSource::None;
-    let mut found: Vec<PlannedSecret> = Vec::new();
-    for id in &work.moves.removed {
-        found.push(told(id, if revoked(&id) { "revoked" } else { "ends" }));
-    }
-    found.extend(work.moves.retired.iter().map(|id| told(id, "ends")));
-    for credential in &work.moves.put {
-        let becomes = if credential.state == CredentialState::Retiring { "retires" } else { "taken_in" };
-        found.push(PlannedSecret { at: credential.retire_at, ..told(&credential.id, becomes) });
-    }
-    let SecretSource::Generated(rotation) = &desired.secret else { return found };
-    let gone = |c: &&Credential| work.moves.removed.contains(&c.id) || work.moves.retired.contains(&c.id);
-    let standing: Vec<&Credential> = work.credentials.iter().filter(|c| !gone(c)).collect();
-    let current: Vec<&Credential> = standing.iter().copied().filter(|c| c.state == CredentialState::Current).collect();
-    let pending = standing.iter().any(|c| c.state == CredentialState::Pending);
-    // the value of a secret that comes with the row is nobody's to publish
-    let stranger = matches!(situation.claim, Claim::Adopted(_));
-    let due = |c: &&Credential| stranger || rotation.is_due(c.issued_at, now);
-    if !pending && current.iter().all(due) {
-        found.push(PlannedSecret { id: None, becomes: "generated", at: None });
-        let retires = |c: &&Credential| PlannedSecret { at: Some(rotation.retire_at(now)), ..told(&c.id, "retires") };
-        found.extend(current.iter().map(retires));
-    }
-    found
 }

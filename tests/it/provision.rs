@@ -200,6 +200,7 @@ macro_rules! on_both {
 }
 
 mod adoption;
+mod calls;
 mod plan;
 
 on_both! {

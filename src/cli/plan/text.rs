@@ -109,6 +109,41 @@ fn touches(out: &mut String, touches: &Value) {
     if !counts.is_empty() {
         line(out, 1, &format!("touches {}", counts.join(", ")));
     }
+    if touches["calls"].is_object() {
+        calls(out, &touches["calls"]);
+    }
+}
+
+/// Recorded calls of the last day that would be denied.
+fn calls(out: &mut String, calls: &Value) {
+    let count = |value: &Value| value.as_u64().unwrap_or(0);
+    let recorded = count(&calls["recorded"]);
+    let cut = if calls["cut"] == true { ", the newest of more," } else { "" };
+    if recorded == 0 {
+        line(out, 1, "calls of the last day: none is recorded, so nobody can say which would be denied");
+        return;
+    }
+    let denied = match count(&calls["denied"]) {
+        0 => "none".to_owned(),
+        denied => denied.to_string(),
+    };
+    line(out, 1, &format!("calls of the last day: {denied} of {recorded} recorded{cut} would be denied"));
+    for tool in list(&calls["tools"]) {
+        let when = if tool["when"] == "at_once" { "at once" } else { "once their tokens are over" };
+        let (name, reason) = (text(&tool["tool"]), text(&tool["reason"]));
+        let (clients, users) = (count(&tool["clients"]), count(&tool["users"]));
+        let met = format!("{} calls, {clients} clients, {users} users", count(&tool["calls"]));
+        line(out, 2, &format!("{name}: {met}: {reason} {when}{}", example(list(&tool["examples"]))));
+    }
+}
+
+/// The last of them, by name.
+fn example(examples: &[Value]) -> String {
+    let Some(last) = examples.first() else { return String::new() };
+    let named = [("client", "client"), ("subject", "for")];
+    let named = named.iter().filter_map(|(member, word)| Some(format!("{word} {}", last[member].as_str()?)));
+    let named: Vec<String> = named.chain([format!("at {}", text(&last["last"]))]).collect();
+    format!("; last {}", named.join(" "))
 }
 
 fn list(value: &Value) -> &[Value] {
@@ -169,8 +204,17 @@ mod tests {
                                        "rescoped": [{"name": "list", "before": "any of a", "after": "all of a, b"}]},
                              "tokens": 3, "families": 1, "users": 0, "groups": ["a/b:c"],
                              "clients": [{"id": "portal", "loses": "scopes", "scopes": ["write"]}],
-                             "defaultRole": {"before": "reader", "after": null, "holders": 4}}},
+                             "defaultRole": {"before": "reader", "after": null, "holders": 4},
+                             "calls": {"recorded": 40, "denied": 13, "cut": true, "tools": [
+                                {"tool": "pay", "reason": "tool_unlisted", "when": "at_once", "calls": 12, "clients": 2,
+                                 "users": 3, "examples": [{"client": "portal", "subject": "usr_1", "last": "2026-11-28T13:00:00Z"}]},
+                                {"tool": "list", "reason": "no_token", "when": "token_over", "calls": 1, "clients": 0,
+                                 "users": 0, "examples": [{"client": null, "subject": null, "last": "2026-11-28T12:00:00Z"}]}]}}},
                 {"owner": {"kind": "OAuthClient", "namespace": "web", "name": "a"}, "action": "unchanged"},
+                {"owner": {"kind": "OAuthClient", "namespace": "web", "name": "c"}, "action": "delete",
+                 "touches": {"calls": {"recorded": 0, "denied": 0, "cut": false, "tools": []}}},
+                {"owner": {"kind": "OAuthClient", "namespace": "web", "name": "d"}, "action": "update",
+                 "touches": {"calls": {"recorded": 7, "denied": 0, "cut": false, "tools": []}}},
                 {"owner": {"kind": "OAuthClient", "namespace": "web", "name": "b"}, "action": "unchanged",
                  "unknown": [{"field": "spec.x", "message": "is not\nknown here"}]},
                 {"owner": null, "action": "invalid", "file": "a.yaml", "line": 9, "fields": [{"field": "", "message": "not YAML"}]},
@@ -188,6 +232,13 @@ mod tests {
     groups that lose scopes: a/b:c
     default role: \"reader\" → none; 4 have the one before
     touches 3 live tokens, 1 refresh families
+    calls of the last day: 13 of 40 recorded, the newest of more, would be denied
+        pay: 12 calls, 2 clients, 3 users: tool_unlisted at once; last client portal for usr_1 at 2026-11-28T13:00:00Z
+        list: 1 calls, 0 clients, 0 users: no_token once their tokens are over; last at 2026-11-28T12:00:00Z
+- delete OAuthClient/web/c
+    calls of the last day: none is recorded, so nobody can say which would be denied
+~ update OAuthClient/web/d
+    calls of the last day: none of 7 recorded would be denied
 = unchanged OAuthClient/web/b
     unknown spec.x: is not known here
 ! invalid a document  (a.yaml:9)

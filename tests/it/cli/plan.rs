@@ -38,7 +38,11 @@ struct House {
 
 impl House {
     async fn new() -> Self {
-        let home = Home::with_policy(&[("policy.yaml", POLICY)]);
+        Self::of(POLICY).await
+    }
+
+    async fn of(policy: &str) -> Self {
+        let home = Home::with_policy(&[("policy.yaml", policy)]);
         let server = home.start().await;
         let ready = |line: &Value| line["kind"] == "OAuthClient" && line["ready"] == true;
         server.event("reconciled", ready).await;
@@ -85,10 +89,12 @@ async fn the_exit_code_says_whether_anything_would_change() {
     tools that become denied: pay
     client reporter loses scopes invoices.write
     touches 1 live tokens
+    calls of the last day: none is recorded, so nobody can say which would be denied
 ~ update OAuthClient/default/reporter  (-:8)
     spec.resources[billing]: {\"name\":\"billing\",\"resourceServerID\":\"ResourceServer/default/billing-mcp\",\"scopes\":[\"invoices.read\",\"invoices.write\"]} → {\"name\":\"billing\",\"resourceServerID\":\"ResourceServer/default/billing-mcp\",\"scopes\":[\"invoices.read\"]} [security]
     client reporter loses scopes invoices.write
     touches 1 live tokens
+    calls of the last day: none is recorded, so nobody can say which would be denied
 plan: 2 update
 ";
     assert_eq!((code, out.as_str()), (2, expected));
@@ -105,6 +111,93 @@ plan: 2 update
     let moved = POLICY.replace("https://billing.example.com/mcp", "https://other.example.com/mcp");
     let (code, answer) = house.json(&moved, &[]);
     assert_eq!((code, &answer["objects"][0]["fields"][0]["field"]), (1, &json!("spec.resourceURI")));
+}
+
+/// K7, D12: calls that were reported to a server that runs are in its log, and the plan says which of them a change would
+/// deny, to people, to programs and by HTTP.
+#[tokio::test]
+async fn a_plan_tells_which_recorded_calls_would_be_denied() {
+    let policy =
+        POLICY.replace("  lifecycle: Live\n", "  lifecycle: Live\n  runtime: {clientRefs: [{name: reporter}]}\n");
+    let house = House::of(&policy).await;
+    let secret = house.home.secret("reporter-oauth", "client_secret");
+    let (_, planned) = house.json(&policy, &[]);
+    let id = planned["objects"][0]["id"].as_str().unwrap().to_owned();
+    let now = jiff::Timestamp::now();
+    let call = |id: &str, tool: &str, subject: &str, ago: i64| {
+        let time = (now - jiff::SignedDuration::from_mins(ago)).to_string();
+        json!({"id": id, "time": time, "tool": tool, "outcome": "allowed", "client_id": "reporter", "subject": subject,
+            "scopes": ["invoices.read", "invoices.write"]})
+    };
+    let mut last = call("d-3", "pay", "reporter", 1);
+    last["duration_ms"] = 20.into();
+    let long_ago = call("d-0", "pay", "reporter", 60 * 25);
+    let decisions = json!({"decisions": [long_ago, call("d-1", "pay", "reporter", 3), call("d-2", "pay", "usr_1", 2), last,
+        {"id": "d-4", "time": now.to_string(), "tool": "pay", "outcome": "denied", "reason": "no_token"}]});
+    let url = house.server.public(&format!("/v1/resource-servers/{id}/decisions"));
+    let request = house.server.client().post(url).basic_auth("reporter", Some(&secret)).json(&decisions);
+    let taken: Value = request.send().await.unwrap().json().await.unwrap();
+    assert_eq!(taken, json!({"received": 5, "new": 5, "known": 0, "too_old": 0}));
+
+    let closed = policy.replace("  tools: [{name: pay, access: Scoped, scopes: [invoices.write]}]\n", "");
+    let (code, out, _) = house.plan(&closed, &[]);
+    let at = last_of(&decisions, "d-3");
+    let told = format!(
+        "    tools that become denied: pay
+    calls of the last day: 3 of 3 recorded would be denied
+        pay: 3 calls, 1 clients, 1 users: tool_unlisted at once; last client reporter for reporter at {at}
+plan: 1 update, 1 unchanged
+"
+    );
+    assert!(code == 2 && out.ends_with(&told), "{out}");
+    let less = policy.replace("scopes: [invoices.read, invoices.write]}", "scopes: [invoices.read]}");
+    let (code, answer) = house.json(&less, &[]);
+    let calls = &answer["objects"][1]["touches"]["calls"];
+    assert_eq!(
+        (code, &calls["recorded"], &calls["denied"]),
+        (2, &json!(3), &json!(2)),
+        "of usr_1 nothing is known: {answer}"
+    );
+    let tool = &calls["tools"][0];
+    assert_eq!(
+        (&tool["tool"], &tool["reason"], &tool["when"], &tool["resourceServer"]),
+        (
+            &json!("pay"),
+            &json!("insufficient_scope"),
+            &json!("token_over"),
+            &json!("ResourceServer/default/billing-mcp")
+        )
+    );
+    let request = house.server.client().post(house.server.admin("/admin/plan")).bearer_auth(&house.key);
+    let request = request.header("content-type", "application/yaml").body(less);
+    let by_http: Value = request.send().await.unwrap().json().await.unwrap();
+    assert_eq!(by_http["objects"][1]["touches"]["calls"]["denied"], 2);
+
+    // the same calls beside the server
+    let list = |arguments: &[&str]| {
+        let (code, out, err) =
+            super::told(&house.home.command(&[&["access-log", "list"], arguments].concat()).output().unwrap());
+        (code, serde_json::from_str::<Value>(&out).unwrap_or_else(|_| json!(err)))
+    };
+    let (code, listed) = list(&["default/billing-mcp", "--user", "reporter", "--limit", "1", "--json"]);
+    assert_eq!(
+        (code, &listed[0]["id"], &listed[0]["duration_ms"], listed.as_array().unwrap().len()),
+        (0, &json!("d-3"), &json!("20"), 1)
+    );
+    let (_, listed) = list(&[&id, "--outcome", "denied", "--reason", "no_token", "--since", &at, "--json"]);
+    assert_eq!(listed[0]["id"], "d-4");
+    assert_eq!(list(&[&id, "--tool", "drop", "--client", "x", "--until", &at, "--json"]), (0, json!([])));
+    assert_eq!(list(&["default/other", "--json"]).0, 1);
+    for wrong in [["--outcome", "maybe"], ["--reason", "because"], ["--since", "x"], ["--limit", "0"]] {
+        assert_eq!(list(&[&[id.as_str()], &wrong[..]].concat()).0, 2, "{wrong:?}");
+    }
+}
+
+/// The time of this decision.
+fn last_of(decisions: &Value, id: &str) -> String {
+    let found = decisions["decisions"].as_array().unwrap().iter().find(|one| one["id"] == id);
+    let time: jiff::Timestamp = found.unwrap()["time"].as_str().unwrap().parse().unwrap();
+    jiff::Timestamp::from_microsecond(time.as_microsecond()).unwrap().to_string()
 }
 
 /// K7: each fault and each change is told by file and line

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::*;
 
-async fn plan(house: &House, desired: &Desired) -> Planned {
+pub async fn plan(house: &House, desired: &Desired) -> Planned {
     house.store.refresh().await.unwrap();
     let mut run = house.provisioner.dry_run().await.unwrap();
     let draft = run.attempt(desired).await.unwrap();
@@ -17,10 +17,10 @@ async fn plan(house: &House, desired: &Desired) -> Planned {
 }
 
 /// A source of edits that is the same every time.
-struct Edits(u64);
+pub struct Edits(pub u64);
 
 impl Edits {
-    fn below(&mut self, limit: usize) -> usize {
+    pub fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % limit
     }
