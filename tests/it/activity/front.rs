@@ -192,3 +192,28 @@ spec: {resourceURI: https://ledger.example.com/mcp, lifecycle: Draft}
     assert_eq!(code, Some(1));
     assert!(noted.contains("there never was"), "{noted}");
 }
+
+/// D3: what an earlier version launched, which kept no log, has one from the first start of this version on.
+#[tokio::test]
+async fn what_was_live_before_there_was_a_log_has_one_from_the_next_start_on() {
+    let live = "
+apiVersion: holdfast.dev/v1alpha1
+kind: ResourceServer
+metadata: {name: ledger, namespace: default}
+spec: {resourceURI: https://ledger.example.com/mcp, lifecycle: Live, scopes: [{name: read}]}
+";
+    let home = Home::with_policy(&[("ledger.yaml", live)]);
+    let mut server = home.start().await;
+    server.event("reconciled", |line| line["name"] == "ledger" && line["ready"] == true).await;
+    server.signal("TERM");
+    assert!(server.ended().await.success());
+    for table in ["activity", "launch"] {
+        sql(home.path(), &format!("DELETE FROM {table}")).await;
+    }
+    let server = home.start().await;
+    server.event("reconciled", |line| line["name"] == "ledger").await;
+    let vera = Admin::new(&home, &server, "viewer");
+    let id = vera.id("ResourceServer", "ledger").await;
+    let launched = vera.event(&id, "launched").await;
+    assert_eq!((&launched["occurred_by"], &launched["event_payload"]["scopes"]), (&json!("server"), &json!(["read"])));
+}
