@@ -95,10 +95,12 @@ impl Stage {
         self.killer.process.store(self.server.id(), Ordering::SeqCst);
     }
 
-    /// The types that are new in the log, each with who did it, and nothing that is yet to be derived.
+    /// The types that are new in the log, each with who did it and whether it was told afterwards, and nothing that is yet
+    /// to be derived.
     async fn fresh(&self) -> Option<Vec<String>> {
         let mut connection = self.connection().await;
-        let told = "SELECT event_type || ' ' || split_part(occurred_by, ':', 1) FROM activity WHERE id > $1 ORDER BY 1";
+        let told = "SELECT event_type || ' ' || split_part(occurred_by, ':', 1) || CASE outside WHEN 1 THEN ' outside' ELSE '' END
+            FROM activity WHERE id > $1 ORDER BY 1";
         let told = sqlx::query_scalar(told).bind(self.seen).fetch_all(&mut connection).await.unwrap();
         let open = sqlx::query_scalar("SELECT count(*) FROM change WHERE derived = 0");
         let open: i64 = open.fetch_one(&mut connection).await.unwrap();
@@ -148,7 +150,7 @@ async fn killed_after_a_change_by_sql_it_is_in_the_log_once() {
     stage.sql("UPDATE resource_server SET display_name = 'Sql'").await;
     stage.server.signal("KILL");
     stage.restart().await;
-    stage.told(&["display_name_changed directory", "display_name_changed sql"]).await;
+    stage.told(&["display_name_changed directory", "display_name_changed sql outside"]).await;
 }
 
 /// D1: killed after any of the commits by which a change by SQL is told.
@@ -168,7 +170,7 @@ async fn killed_while_it_tells_of_a_change_by_sql_it_tells_it_once() {
         if stage.killer.is_over() {
             stage.restart().await;
         }
-        stage.told(&["display_name_changed directory", "display_name_changed sql"]).await;
+        stage.told(&["display_name_changed directory", "display_name_changed sql outside"]).await;
         // told in full, and there was no commit left to die at
         if told && !stage.killer.is_over() {
             break due - 1;
