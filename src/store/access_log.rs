@@ -89,6 +89,23 @@ fn words(text: &str) -> BTreeSet<String> {
     text.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
+/// The statement of a page, with more conditions.
+fn page(conditions: &str) -> String {
+    format!(
+        "SELECT {COLUMNS} FROM access_log
+        WHERE resource_server_id = $1 AND at >= $2 AND at < $3 AND (at, id) < ($4, $5){conditions}
+        ORDER BY at DESC, id DESC LIMIT $6"
+    )
+}
+
+/// The newest calls that were allowed, with this in that column.
+fn recent(column: &str) -> String {
+    format!(
+        "SELECT resource_server_id, tool, scopes, client_id, subject, at FROM access_log
+        WHERE {column} = $1 AND at >= $2 AND outcome = 'allowed' ORDER BY at DESC LIMIT $3"
+    )
+}
+
 /// Whose calls.
 #[derive(Debug, Clone, Copy)]
 pub enum CallsOf<'a> {
@@ -168,11 +185,7 @@ impl Tx {
                 conditions.push_str(&format!(" AND {column} = ${}", 6 + texts.len()));
             }
         }
-        let sql = AssertSqlSafe(format!(
-            "SELECT {COLUMNS} FROM access_log
-            WHERE resource_server_id = $1 AND at >= $2 AND at < $3 AND (at, id) < ($4, $5){conditions}
-            ORDER BY at DESC, id DESC LIMIT $6"
-        ));
+        let sql = AssertSqlSafe(page(&conditions));
         let rows = on!(self, c => {
             let query = sqlx::query_as::<_, AccessRow>(sql).bind(resource_server_id)
                 .bind(micros(filter.since, i64::MIN)).bind(micros(filter.until, i64::MAX)).bind(at).bind(id).bind(limit);
@@ -187,10 +200,7 @@ impl Tx {
             CallsOf::ResourceServer(id) => ("resource_server_id", id),
             CallsOf::Client(id) => ("client_id", id),
         };
-        let recent = format!(
-            "SELECT resource_server_id, tool, scopes, client_id, subject, at FROM access_log
-            WHERE {column} = $1 AND at >= $2 AND outcome = 'allowed' ORDER BY at DESC LIMIT $3"
-        );
+        let recent = recent(column);
         let sql = AssertSqlSafe(format!(
             "SELECT resource_server_id, tool, scopes, client_id, subject, COUNT(*) AS calls, max(at) AS last
             FROM ({recent}) AS recent GROUP BY resource_server_id, tool, scopes, client_id, subject"
@@ -282,5 +292,40 @@ impl Store {
             }
         }
         Ok(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sqlx::Row;
+
+    use super::*;
+    use crate::domain::observer::Unobserved;
+    use crate::store::Options;
+    use crate::store::tx::Connection;
+
+    /// A page costs what it shows, and a look back for a plan what is that old.
+    #[tokio::test]
+    async fn calls_are_found_by_their_indexes() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options::new(format!("sqlite://{}", dir.path().join("a.db").display()));
+        let store = Store::open(&options, Arc::new(Unobserved)).await.unwrap();
+        store.migrate().await.unwrap();
+        let mut tx = store.read().await.unwrap();
+        let Connection::Sqlite(connection) = &mut tx.connection else { unreachable!() };
+        let page = page(" AND subject = $7");
+        let statements = [
+            (page.as_str(), "access_log_list (resource_server_id=? AND at>? AND at<?)"),
+            (&recent("resource_server_id"), "access_log_list (resource_server_id=? AND at>?)"),
+            (&recent("client_id"), "access_log_client (client_id=? AND at>?)"),
+        ];
+        for (sql, index) in statements {
+            let query = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")));
+            let steps = query.fetch_all(&mut **connection).await.unwrap();
+            let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
+            assert_eq!(steps, [format!("SEARCH access_log USING INDEX {index}")], "{sql}");
+        }
     }
 }
