@@ -72,6 +72,29 @@ async fn a_change_round_the_triggers_is_found_by_the_full_scan() {
     }
 }
 
+/// K3: the same where the function behind the triggers is replaced by one that sees nothing (PostgreSQL).
+#[tokio::test]
+async fn a_change_that_a_replaced_function_did_not_see_is_found_by_the_full_scan() {
+    let mut home = samples();
+    let url = postgres::fresh().await.url;
+    home.set("HOLDFAST_DATABASE__URL", &url);
+    home.set("HOLDFAST_OPERATOR__DRIFT__SCAN_INTERVAL", "10s");
+    let server = home.start().await;
+    server.event("secret_generated", |line| line["name"] == "portal").await;
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let blind = "CREATE OR REPLACE FUNCTION holdfast_changed() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN RETURN NULL; END'";
+    for statement in [blind, "UPDATE client SET display_name = 'Theirs' WHERE id = 'portal'"] {
+        connection.execute(statement).await.unwrap();
+    }
+    server.event("triggers_restored", |line| line["triggers"] == "holdfast_changed").await;
+    let found = server.event("drift_detected", |line| line["name"] == "portal").await;
+    assert!(found["note"].as_str().unwrap().contains("changed by unknown"), "{found}");
+    server.event("drift_corrected", |line| line["name"] == "portal").await;
+    connection.execute("UPDATE client SET display_name = 'Seen' WHERE id = 'portal'").await.unwrap();
+    server.event("drift_detected", |line| line["note"].as_str().is_some_and(|note| note.contains("by sql:"))).await;
+}
+
 /// At rest nothing is written, counted by SQLite itself.
 #[tokio::test]
 async fn at_rest_nothing_is_written() {
