@@ -21,7 +21,11 @@ use readiness::{Readiness, ready_for};
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const DRIFTS: usize = 100;
+/// Of them, while a new start looks at all.
+const MEANWHILE: usize = 20;
 const EDITS: usize = 200;
+/// For one change to show, where that is not what is measured.
+const PATIENCE: Duration = Duration::from_secs(30);
 const REST: Duration = Duration::from_secs(20);
 /// Between two creations or edits.
 const PACE: Duration = Duration::from_millis(25);
@@ -106,32 +110,51 @@ impl Bench {
         self.readiness.of(&asked).await
     }
 
-    /// Changes clients behind the operator's back; the times are those that the database's triggers wrote.
-    async fn drift(&self) -> Result<Vec<Duration>> {
+    /// Changes clients behind the operator's back: how long until each was corrected, by the times that the database's
+    /// triggers wrote, and how long until the log of activity had it.
+    async fn drift(&self, clients: usize) -> Result<(Vec<Duration>, Vec<Duration>)> {
         let mut connection = self.home.connect().await?;
-        let first = self.home.changes().await?;
-        let ids = sqlx::query("SELECT id FROM client ORDER BY id LIMIT $1").bind(DRIFTS as i64);
+        let (first, mut logged) = (self.home.changes().await?, Vec::new());
+        let ids = sqlx::query("SELECT id FROM client ORDER BY id LIMIT $1").bind(clients as i64);
         for row in ids.fetch_all(&mut connection).await? {
             let id: String = row.try_get(0)?;
             let change = "UPDATE client SET grant_types = '[\"client_credentials\",\"device_code\"]' WHERE id = $1";
+            let (before, began) = (self.home.logged().await?, Instant::now());
             sqlx::query(change).bind(&id).execute(&mut connection).await?;
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            while self.home.logged().await? == before {
+                if began.elapsed() > PATIENCE {
+                    return Err("a change is in no log of activity".into());
+                }
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            logged.push(began.elapsed());
+            tokio::time::sleep(Duration::from_millis(100).saturating_sub(began.elapsed())).await;
         }
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        let began = Instant::now();
+        loop {
+            let times = self.corrected(first).await?;
+            if times.len() == clients {
+                return Ok((times, logged));
+            }
+            if began.elapsed() > PATIENCE {
+                return Err(format!("{} of {clients} changes were corrected", times.len()).into());
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    /// How long each change by SQL after that row of the change log stood.
+    async fn corrected(&self, first: i64) -> Result<Vec<Duration>> {
         let pairs = "SELECT mine.at - theirs.at FROM change theirs
             JOIN change mine ON mine.sequence = (SELECT min(sequence) FROM change WHERE entity_kind = theirs.entity_kind
                 AND entity_id = theirs.entity_id AND actor = 'controller' AND table_name = 'client'
                 AND sequence > theirs.sequence)
             WHERE theirs.sequence > $1 AND theirs.actor LIKE 'sql%' AND theirs.table_name = 'client'";
-        let rows = sqlx::query(pairs).bind(first).fetch_all(&mut connection).await?;
+        let rows = sqlx::query(pairs).bind(first).fetch_all(&mut self.home.connect().await?).await?;
         let took = |row: &sqlx::sqlite::SqliteRow| -> Result<Duration> {
             Ok(Duration::from_micros(u64::try_from(row.try_get::<i64, _>(0)?)?))
         };
-        let times = rows.iter().map(took).collect::<Result<Vec<_>>>()?;
-        if times.len() != DRIFTS {
-            return Err(format!("{} of {DRIFTS} changes were corrected", times.len()).into());
-        }
-        Ok(times)
+        rows.iter().map(took).collect()
     }
 
     /// Writes to the API server and change rows from now on.
@@ -154,7 +177,8 @@ impl Bench {
             quantiles(self.edit(to).await?),
         ];
         tokio::time::sleep(Duration::from_secs(5)).await;
-        rows.push(quantiles(self.drift().await?));
+        let (corrected, logged) = self.drift(DRIFTS).await?;
+        rows.extend([quantiles(corrected), quantiles(logged)]);
         let (before, processor) = (self.written().await?, operator.processor()?);
         tokio::time::sleep(REST).await;
         let after = self.written().await?;
@@ -170,6 +194,9 @@ impl Bench {
         rows.push(format!("{:.1} s", looked.as_secs_f64()));
         rows.push(format!("{} / {}", after.0 - before.0, after.1 - before.1));
         rows.push(format!("{:.1} MiB", operator.resident()?));
+        operator.stop()?;
+        let operator = self.home.start().await?;
+        rows.push(quantiles(self.drift(MEANWHILE).await?.0));
         Ok((operator, Column { clients: to, rows }))
     }
 
@@ -187,13 +214,14 @@ impl Bench {
     }
 }
 
-const ROWS: [&str; 13] = [
+const ROWS: [&str; 15] = [
     "writes to the API server a new client",
     "change rows a new client",
     "processor time a new client",
     "creation → Ready",
     "edit → Ready",
     "SQL change → corrected",
+    "SQL change → in the log of activity",
     "writes at rest in 20 s, API server / rows",
     "processor at rest",
     "resident memory",
@@ -201,6 +229,7 @@ const ROWS: [&str; 13] = [
     "started again → all looked at",
     "writes of the new start, API server / rows",
     "resident memory after it",
+    "SQL change while a new start looks at all → corrected",
 ];
 
 fn quantiles(mut times: Vec<Duration>) -> String {

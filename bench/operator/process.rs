@@ -86,6 +86,13 @@ impl Home {
         let mut connection = self.connect().await?;
         Ok(sqlx::query("SELECT coalesce(max(sequence), 0) FROM change").fetch_one(&mut connection).await?.try_get(0)?)
     }
+
+    /// The last change by SQL that the log of activity has.
+    pub async fn logged(&self) -> Result<i64> {
+        let mut connection = self.connect().await?;
+        let last = "SELECT coalesce(max(id), 0) FROM activity WHERE occurred_by LIKE 'sql%'";
+        Ok(sqlx::query(last).fetch_one(&mut connection).await?.try_get(0)?)
+    }
 }
 
 impl Operator {
