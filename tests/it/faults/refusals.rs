@@ -65,3 +65,25 @@ async fn events_that_may_not_be() {
     hold_but(&mut site, &operator, &[("late", "RefNotFound")]).await;
     operator.stop().await;
 }
+
+/// FT-01: Events that cannot be told for long are told whole once they can: what was tried again and again is no flood.
+#[tokio::test]
+async fn events_that_cannot_be_told_for_long() {
+    let (mut site, operator) = Site::begin().await;
+    let failing = site.proxy.fault(Fault::answer(500, "InternalError"), |ask| ask.writes() && ask.resource == "events");
+    site.client("late").await;
+    for name in ["First", "Second", "Third"] {
+        let mut spec = named_client("late");
+        spec["displayName"] = name.into();
+        site.world.apply("OAuthClient", "late", spec).await;
+        site.world.ready("OAuthClient", "late").await;
+    }
+    // more than one object may have, did each attempt count
+    eventually("many attempts", async || (failing.hits() > 50).then_some(())).await;
+    failing.lift();
+    hold(&mut site, &operator).await;
+    let told = site.world.events("late").await;
+    let times = |reason: &str| told.iter().filter(|event| event.1 == reason).count();
+    assert_eq!((times("SecretGenerated"), times("Updated"), times("EventsSummarized")), (1, 3, 0), "{told:?}");
+    operator.stop().await;
+}
