@@ -196,6 +196,9 @@ impl Bench {
         rows.push(format!("{:.1} MiB", operator.resident()?));
         operator.stop()?;
         let operator = self.home.start().await?;
+        while operator.waiting().await? == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         rows.push(quantiles(self.drift(MEANWHILE).await?.0));
         Ok((operator, Column { clients: to, rows }))
     }

@@ -112,12 +112,22 @@ impl Operator {
         Ok((ticks(11)? + ticks(12)?) / 100.0)
     }
 
-    /// Objects that were looked at since the start, by its own gauge.
+    /// Objects that were looked at since the start.
     pub async fn managed(&self) -> Result<usize> {
+        self.gauge("holdfast_managed_resources").await
+    }
+
+    /// Objects that wait to be looked at.
+    pub async fn waiting(&self) -> Result<usize> {
+        self.gauge("holdfast_reconcile_queue_depth").await
+    }
+
+    /// One of its own gauges, summed over its labels.
+    async fn gauge(&self, name: &str) -> Result<usize> {
         let text = reqwest::get(format!("http://127.0.0.1:{}/metrics", self.admin)).await?.text().await?;
+        let named = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
         let of = |line: &str| line.rsplit(' ').next().and_then(|number| number.parse::<f64>().ok());
-        Ok(text.lines().filter(|line| line.starts_with("holdfast_managed_resources{")).filter_map(of).sum::<f64>()
-            as usize)
+        Ok(text.lines().filter(named).filter_map(of).sum::<f64>() as usize)
     }
 
     /// As on SIGTERM; returns when it has ended.
