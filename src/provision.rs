@@ -212,6 +212,11 @@ impl Provisioner {
         self.store().subscribe()
     }
 
+    /// Objects whose row others changed while nobody led who would have heard of it.
+    pub async fn changed_unheard(&self) -> Result<Vec<OwnerKey>, Error> {
+        Ok(self.store().read().await?.unaccounted().await?)
+    }
+
     /// Every object that something is managed for, with what is to become of it when the object is gone.
     pub async fn owners(&self) -> Result<Vec<(Owner, DeletionPolicy)>, Error> {
         let managed = self.store().read().await?.all_managed().await?;

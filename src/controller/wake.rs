@@ -29,6 +29,7 @@ pub(super) async fn route(
     (mut changes, mut standings): (broadcast::Receiver<Changed>, broadcast::Receiver<OwnerKey>),
     stop: CancellationToken,
 ) {
+    unheard(&context).await;
     // dropped with this future, so that nothing outlives the term
     let mut releases = JoinSet::new();
     let mut offers = tokio::time::interval(OFFERS);
@@ -66,6 +67,15 @@ fn changed(context: &Context, change: &Changed) {
         wake_referrers(context, &Target::Object(owner.clone()));
     }
     context.blocked().iter().for_each(|waiting| context.queue.routine(waiting.clone()));
+}
+
+/// What others changed while nobody led is news, and comes before all that a new leader has to look at.
+async fn unheard(context: &Context) {
+    match context.provisioner.changed_unheard().await {
+        Ok(owners) => owners.into_iter().for_each(|owner| context.queue.news(owner)),
+        // each object is looked at anyhow
+        Err(error) => tracing::debug!(%error, "what happened meanwhile waits for its turn"),
+    }
 }
 
 /// An object that may have a row now which it could not have before.

@@ -1,13 +1,14 @@
 //! Change rows, written by triggers: who touched an entity, and when.
 
 use crate::domain::actor::Actor;
-use crate::domain::owner::Kind;
+use crate::domain::owner::{Kind, OwnerKey};
 use crate::domain::policy::Trace;
 
 use super::Error;
 use super::time::stamp;
 use super::tx::{Tx, on, row};
 
+row!(OwnerRow { owner_kind: String, owner_namespace: String, owner_name: String });
 row!(TraceRow { sequence: i64, table_name: String, actor: String, at: i64 });
 
 impl Tx {
@@ -26,6 +27,20 @@ impl Tx {
                 Ok(Trace { sequence: row.sequence, table: row.table_name, actor: Actor::recorded(row.actor), at })
             })
             .collect()
+    }
+
+    /// Owners of rows that somebody else than the controller touched since actors were last accounted for.
+    pub async fn unaccounted(&mut self) -> Result<Vec<OwnerKey>, Error> {
+        let sql = "SELECT owner_kind, owner_namespace, owner_name FROM managed m WHERE m.deleted_at IS NULL
+            AND EXISTS (SELECT 1 FROM change c WHERE c.entity_kind = m.owner_kind AND c.entity_id = m.entity_id
+                AND c.sequence > m.settled AND c.actor <> $1)";
+        let controller = Actor::controller();
+        let rows = on!(self, c => sqlx::query_as::<_, OwnerRow>(sql).bind(controller.as_str()).fetch_all(c).await)?;
+        let read = |row: OwnerRow| {
+            let key = format!("{}/{}/{}", row.owner_kind, row.owner_namespace, row.owner_name);
+            key.parse().map_err(|_| Error::Corrupt { table: "managed", key })
+        };
+        rows.into_iter().map(read).collect()
     }
 
     /// The sequence of the latest change; 0 when there was none.

@@ -67,6 +67,30 @@ async fn a_change_that_no_trigger_saw_is_found_told_and_put_right(#[case] engine
     assert_eq!(scan(&house).await, Scanned::default());
 }
 
+/// K3: what others changed while nobody led is known at once, and once it was looked at it is known no more.
+#[rstest]
+#[case(Sqlite)]
+#[case(Postgres)]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_changed_while_nobody_led_is_known(#[case] engine: Engine) {
+    let house = House::on(engine).await;
+    let desired = client("portal");
+    house.apply(&desired).await;
+    house.apply(&client("other")).await;
+    let unheard = async || house.provisioner.changed_unheard().await.unwrap();
+    assert_eq!(unheard().await, [], "what the controller does itself is no news");
+    for statement in [
+        "UPDATE client SET redirect_uris = '[\"https://evil.example/cb\"]' WHERE id = 'portal'",
+        "DELETE FROM client_resource WHERE client_id = 'portal'",
+        "DELETE FROM client WHERE id = 'portal'",
+    ] {
+        house.database.sql(statement).await;
+        assert_eq!(unheard().await, [desired.owner.key.clone()], "{statement}");
+        assert_eq!(house.apply(&desired).await.change, ChangeKind::Corrected, "{statement}");
+        assert_eq!(unheard().await, [], "{statement}");
+    }
+}
+
 /// K3: rows that are gone, secrets and owners count, too; a row that nobody owns is counted and left alone.
 #[rstest]
 #[case(Sqlite)]
