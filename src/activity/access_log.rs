@@ -71,6 +71,8 @@ impl Activity {
         let now = parts.clock.now();
         let oldest = now.saturating_sub(parts.rules.access_log_retention).unwrap_or(Timestamp::MIN);
         decisions.retain(|decision| decision.at >= oldest);
+        // whoever sends the same at the same time waits for rows in the same order
+        decisions.sort_by(|one, other| one.id.cmp(&other.id));
         let kept = decisions.len();
         if kept == 0 {
             return Ok(Taken { received, too_old: received, ..Taken::default() });

@@ -169,6 +169,7 @@ impl Tx {
         limit: i64,
     ) -> Result<Vec<AccessRecord>, Error> {
         let micros = |at: Option<Timestamp>, open: i64| at.map_or(open, Timestamp::as_microsecond);
+        let until = micros(filter.until, i64::MAX);
         let (at, id) = filter.before.as_ref().map_or((i64::MAX, ""), |(at, id)| (at.as_microsecond(), id.as_str()));
         let mut texts: Vec<&str> = Vec::new();
         let mut conditions = String::new();
@@ -188,7 +189,8 @@ impl Tx {
         let sql = AssertSqlSafe(page(&conditions));
         let rows = on!(self, c => {
             let query = sqlx::query_as::<_, AccessRow>(sql).bind(resource_server_id)
-                .bind(micros(filter.since, i64::MIN)).bind(micros(filter.until, i64::MAX)).bind(at).bind(id).bind(limit);
+                // a page begins where the one before ended, without a look at what came before
+                .bind(micros(filter.since, i64::MIN)).bind(until.min(at.saturating_add(1))).bind(at).bind(id).bind(limit);
             texts.iter().fold(query, |query, text| query.bind(*text)).fetch_all(c).await
         })?;
         rows.into_iter().map(AccessRow::read).collect()

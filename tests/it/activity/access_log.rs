@@ -103,6 +103,31 @@ async fn a_decision_is_kept_once_however_often_it_is_reported(#[case] engine: En
     assert_eq!(other["new"], 2);
 }
 
+/// Replicas that report the same at the same time, in another order each, are all answered, and each call is new once.
+#[rstest]
+#[case::sqlite(Engine::Sqlite)]
+#[case::postgres(Engine::Postgres)]
+#[tokio::test]
+async fn of_many_who_report_the_same_at_once_each_is_answered(#[case] engine: Engine) {
+    let (server, _database) = on(engine).await;
+    let all: Vec<Value> = (0..300).map(|number| decision(&format!("d-{number}"), 1, json!({}))).collect();
+    let reports = (0..8).map(|replica| {
+        let mut own = all.clone();
+        own.rotate_left(replica * 37);
+        if replica % 2 == 1 {
+            own.reverse();
+        }
+        let server = &server;
+        async move { server.report("gateway", "rs_billing", &json!({ "decisions": own }), &[]).await }
+    });
+    let answers = futures::future::join_all(reports).await;
+    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    let of = |member: &str| answers.iter().map(|answer| answer.json()[member].as_i64().unwrap()).sum::<i64>();
+    assert_eq!((of("new"), of("known")), (300, 7 * 300));
+    let counted = "holdfast_decisions_total{outcome=\"allowed\",reason=\"none\",resource_server=\"billing/billing\",tool=\"list_invoices\"} 300";
+    assert!(server.metric(counted));
+}
+
 /// A thousand at once, and not one more; what is older than the log goes back is passed over, and said to be.
 #[rstest]
 #[case::sqlite(Engine::Sqlite)]
