@@ -16,6 +16,12 @@ use crate::store::Store;
 
 /// The sealer under the key that the database names; the first start names it.
 pub async fn sealer(store: &Store, home: &dyn KeyHome, entropy: Arc<dyn Entropy>) -> Result<Sealer, Error> {
+    // from the second start on nothing is written: nobody waits for a home that is slow, and none holds up whoever writes
+    let named = store.read().await?.key_fingerprint().await?;
+    if named.is_some() {
+        let obtained = obtain(home, named.as_deref(), &*entropy).await?;
+        return Ok(Sealer::new(&obtained.key, entropy)?);
+    }
     let mut tx = store.write(&Actor::recorded("serve")).await?;
     tx.lock_migrations().await?;
     let fingerprint = tx.key_fingerprint().await?;

@@ -13,9 +13,9 @@ pub struct Obtained {
 
 /// Finds the key that the database's fingerprint names; with no fingerprint takes or makes the one in `home`.
 ///
-/// The caller holds the migration lock, has read `fingerprint` under it, and stores the new one under it, so that of two
-/// processes that start on an empty database one makes the key and the other finds it. A key is never made because a
-/// read failed, nor when the database already names one.
+/// Where there is no `fingerprint`, the caller has read that under the migration lock, holds it, and stores the new one
+/// under it, so that of two processes that start on an empty database one makes the key and the other finds it. A key is
+/// never made because a read failed, nor when the database already names one.
 pub async fn obtain(home: &dyn KeyHome, fingerprint: Option<&str>, entropy: &dyn Entropy) -> Result<Obtained, Error> {
     let place = home.place();
     let found = home.read().await?;

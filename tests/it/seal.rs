@@ -2,10 +2,16 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
+use futures::future::BoxFuture;
+use holdfast::app::keys::sealer;
 use holdfast::domain::clock::EntropyUnavailable;
-use holdfast::domain::{Entropy, KeyHome, SecretText};
+use holdfast::domain::{Entropy, KeyHome, KeyHomeError, SecretText};
 use holdfast::seal::{self, KeyFile, MasterKey, Obtained};
+
+use crate::store::engine::Engine::Sqlite;
+use crate::store::engine::is_free;
 
 struct Fixed(u8);
 
@@ -18,6 +24,45 @@ impl Entropy for Fixed {
 
 async fn obtain(path: &Path, fingerprint: Option<&str>, entropy: u8) -> Result<Obtained, seal::Error> {
     seal::obtain(&KeyFile::new(path), fingerprint, &Fixed(entropy)).await
+}
+
+/// Looks, whenever the key is read, whether anybody else could write into the database.
+struct Looking {
+    home: KeyFile,
+    url: String,
+    seen: Mutex<Vec<bool>>,
+}
+
+impl KeyHome for Looking {
+    fn read(&self) -> BoxFuture<'_, Result<Option<SecretText>, KeyHomeError>> {
+        self.seen.lock().unwrap().push(is_free(&self.url));
+        self.home.read()
+    }
+
+    fn create<'a>(&'a self, key: &'a SecretText) -> BoxFuture<'a, Result<(), KeyHomeError>> {
+        self.home.create(key)
+    }
+
+    fn place(&self) -> String {
+        self.home.place()
+    }
+}
+
+/// The first start names the key under a lock; each later one finds it, and holds nobody up though its home is slow.
+#[tokio::test]
+async fn a_later_start_holds_nobody_up_while_it_reads_the_key() {
+    let (store, database) = Sqlite.store().await;
+    let home = KeyFile::new(&database.directory.path().join("master.key"));
+    let home = Looking { home, url: database.url.clone(), seen: Mutex::default() };
+    let start = async || sealer(&store, &home, Arc::new(Fixed(1))).await;
+    start().await.unwrap();
+    let first = std::mem::take(&mut *home.seen.lock().unwrap());
+    assert!(!first.is_empty() && !first.contains(&true), "whoever is first is alone: {first:?}");
+    start().await.unwrap();
+    assert_eq!(*home.seen.lock().unwrap(), [true]);
+    std::fs::remove_file(database.directory.path().join("master.key")).unwrap();
+    assert!(start().await.is_err(), "and none is made in place of the one that is missing");
+    assert!(!database.directory.path().join("master.key").exists());
 }
 
 /// OV-3

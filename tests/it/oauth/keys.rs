@@ -1,6 +1,5 @@
 //! Signing keys: made once, never made again because a read failed.
 
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use holdfast::domain::clock::EntropyUnavailable;
@@ -17,6 +16,7 @@ use rstest::rstest;
 
 use super::harness::{Random, Server, now, sealer, server};
 use crate::store::engine::Engine::{self, Postgres, Sqlite};
+use crate::store::engine::is_free;
 
 struct Stopped;
 
@@ -103,14 +103,13 @@ async fn private_keys_are_sealed() {
 
 /// Looks, whenever something random is drawn for a seal, whether anybody else could write.
 struct Looking {
-    path: String,
+    url: String,
     seen: Mutex<Vec<bool>>,
 }
 
 impl Entropy for Looking {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), EntropyUnavailable> {
-        let begun = Command::new("sqlite3").args([&self.path, "BEGIN IMMEDIATE; ROLLBACK;"]).output().unwrap();
-        self.seen.lock().unwrap().push(begun.status.success());
+        self.seen.lock().unwrap().push(is_free(&self.url));
         Random.fill(bytes)
     }
 }
@@ -119,8 +118,7 @@ impl Entropy for Looking {
 #[tokio::test]
 async fn nobody_is_kept_from_writing_while_the_first_keys_are_made() {
     let (store, database) = Sqlite.store().await;
-    let path = database.url.trim_start_matches("sqlite://").to_owned();
-    let looking = Arc::new(Looking { path, seen: Mutex::default() });
+    let looking = Arc::new(Looking { url: database.url.clone(), seen: Mutex::default() });
     let master = MasterKey::parse(&SecretText::new("AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="), "test").unwrap();
     let sealer = Sealer::new(&master, looking.clone()).unwrap();
     open(store.clone(), sealer, KeySettings::default()).await.unwrap();

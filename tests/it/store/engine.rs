@@ -128,6 +128,13 @@ impl Fresh {
     }
 }
 
+/// Whether somebody else could write into the SQLite database at this moment.
+pub fn is_free(url: &str) -> bool {
+    let begun =
+        Command::new("sqlite3").args([url.trim_start_matches("sqlite://"), "BEGIN IMMEDIATE; ROLLBACK;"]).output();
+    begun.expect("sqlite3: run through `make test`").status.success()
+}
+
 /// The change feed in the background, until dropped.
 pub struct Feed(CancellationToken);
 
