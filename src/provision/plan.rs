@@ -54,6 +54,8 @@ pub struct DryRun {
     tx: Tx,
     snapshot: Arc<Snapshot>,
     now: Timestamp,
+    /// Recorded calls that were looked at.
+    looked: i64,
     /// Public names that objects of this run would be given.
     taken: HashMap<(Kind, String), OwnerKey>,
 }
@@ -62,7 +64,7 @@ impl Provisioner {
     /// Anybody may try, whether this process leads or not.
     pub async fn dry_run(&self) -> Result<DryRun, Error> {
         let tx = self.store().read().await?;
-        Ok(DryRun { tx, snapshot: self.store().snapshot(), now: self.now(), taken: HashMap::new() })
+        Ok(DryRun { tx, snapshot: self.store().snapshot(), now: self.now(), looked: 0, taken: HashMap::new() })
     }
 }
 

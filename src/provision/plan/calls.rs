@@ -19,8 +19,11 @@ use crate::store::{CallsOf, Recorded};
 
 /// How far a plan looks back.
 const BACK: SignedDuration = SignedDuration::from_hours(24);
-/// So many calls are looked at, the newest.
+/// So many calls of one object are looked at, the newest.
 const MOST: i64 = 100_000;
+/// And so many of all objects of a run; after that fewer of each.
+const TOGETHER: i64 = 1_000_000;
+const FEWEST: i64 = 1000;
 /// Examples of one tool and reason.
 const EXAMPLES: usize = 3;
 
@@ -89,7 +92,9 @@ impl DryRun {
             Change::Server { .. } => CallsOf::ResourceServer(id),
             Change::Client { .. } => CallsOf::Client(id),
         };
-        let Recorded { groups, calls: recorded, cut } = self.tx.recorded_calls(of, since, MOST).await?;
+        let most = (TOGETHER - self.looked).clamp(FEWEST, MOST);
+        let Recorded { groups, calls: recorded, cut } = self.tx.recorded_calls(of, since, most).await?;
+        self.looked += recorded;
         let mut by_server: BTreeMap<String, Vec<RecordedCalls>> = BTreeMap::new();
         for group in groups {
             by_server.entry(group.resource_server_id.clone()).or_default().push(group);

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::oauth::harness::{Answer, Server, Setup, answer, now, secret, server};
 use crate::store::engine::{Engine, Fresh};
+use crate::support::lossy::Lossy;
 
 /// A decision of so many seconds ago.
 pub fn decision(id: &str, ago: i64, change: Value) -> Value {
@@ -101,6 +102,24 @@ async fn a_decision_is_kept_once_however_often_it_is_reported(#[case] engine: En
     // the same ids of another resource server are others
     let other = server.report("rs_eddsa", "rs_eddsa", &batch, &[]).await.json();
     assert_eq!(other["new"], 2);
+}
+
+/// FT-12: the database has the batch and its answer is lost: the reporter is told to come again, and all is known then.
+#[tokio::test]
+async fn a_batch_is_kept_once_though_the_answer_is_lost() {
+    let fresh = Engine::Postgres.fresh().await;
+    let (lossy, url) = Lossy::before(&fresh.url).await;
+    let server = Setup { url: Some(url), ..Setup::default() }.start().await;
+    let batch = json!({"decisions": [decision("d-1", 1, json!({})), decision("d-2", 1, json!({}))]});
+    // who reports is known by now: nothing else writes
+    let first = json!({"decisions": [decision("d-0", 1, json!({}))]});
+    assert_eq!(server.report("gateway", "rs_billing", &first, &[]).await.status, 200);
+    lossy.lose(|| {});
+    let lost = server.report("gateway", "rs_billing", &batch, &[]).await;
+    assert!(lost.status == 503 && !lost.header("retry-after").is_empty() && lossy.has_lost(), "{lost:?}");
+    let again = server.report("gateway", "rs_billing", &batch, &[]).await;
+    assert_eq!(again.json(), json!({"received": 2, "new": 0, "known": 2, "too_old": 0}));
+    assert_eq!(fresh.number("SELECT count(*) FROM access_log").await, 3);
 }
 
 /// Replicas that report the same at the same time, in another order each, are all answered, and each call is new once.
