@@ -179,6 +179,7 @@ impl Bench {
         tokio::time::sleep(Duration::from_secs(5)).await;
         let (corrected, logged) = self.drift(DRIFTS).await?;
         rows.extend([quantiles(corrected), quantiles(logged)]);
+        tokio::time::sleep(Duration::from_secs(3)).await; // Events follow
         let (before, processor) = (self.written().await?, operator.processor()?);
         tokio::time::sleep(REST).await;
         let after = self.written().await?;
