@@ -52,7 +52,7 @@ impl KeyHome for Looking {
 #[tokio::test]
 async fn a_later_start_holds_nobody_up_while_it_reads_the_key() {
     let (store, database) = Sqlite.store().await;
-    let home = KeyFile::new(&database.directory.path().join("master.key"));
+    let home = KeyFile::new(database.directory.path().join("master.key"));
     let home = Looking { home, url: database.url.clone(), seen: Mutex::default() };
     let start = async || sealer(&store, &home, Arc::new(Fixed(1))).await;
     start().await.unwrap();

@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::process::Stdio;
 
+use holdfast::app::system::SystemClock;
+use holdfast::domain::Clock;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -123,7 +125,7 @@ async fn a_plan_tells_which_recorded_calls_would_be_denied() {
     let secret = house.home.secret("reporter-oauth", "client_secret");
     let (_, planned) = house.json(&policy, &[]);
     let id = planned["objects"][0]["id"].as_str().unwrap().to_owned();
-    let now = jiff::Timestamp::now();
+    let now = SystemClock.now();
     let call = |id: &str, tool: &str, subject: &str, ago: i64| {
         let time = (now - jiff::SignedDuration::from_mins(ago)).to_string();
         json!({"id": id, "time": time, "tool": tool, "outcome": "allowed", "client_id": "reporter", "subject": subject,

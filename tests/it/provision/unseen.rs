@@ -85,7 +85,7 @@ async fn what_others_changed_while_nobody_led_is_known(#[case] engine: Engine) {
         "DELETE FROM client WHERE id = 'portal'",
     ] {
         house.database.sql(statement).await;
-        assert_eq!(unheard().await, [desired.owner.key.clone()], "{statement}");
+        assert_eq!(unheard().await, std::slice::from_ref(&desired.owner.key), "{statement}");
         assert_eq!(house.apply(&desired).await.change, ChangeKind::Corrected, "{statement}");
         assert_eq!(unheard().await, [], "{statement}");
     }
