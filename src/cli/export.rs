@@ -38,12 +38,15 @@ pub fn run(settings: &Settings, arguments: &Arguments) -> Result<(), Failure> {
     let exported = block_on(async {
         let provisioner = database::provisioner_beside(settings).await?;
         let exported = export(&provisioner.rows().await?, &wanted, &app::policy(settings, None));
-        if exported.is_empty() {
+        if exported.is_empty() && wanted.id.is_some() {
             return Err(Error::Refused("there is no such row".to_owned()));
         }
         provisioner.record_export(exported.len(), &Actor::recorded("cli")).await?;
         Ok(exported)
     })?;
+    if exported.is_empty() {
+        eprintln!("holdfast: there is nothing to export");
+    }
     match &arguments.output_dir {
         None => print!("{}", exported.iter().map(Exported::text).collect::<String>()),
         Some(folder) => {

@@ -122,7 +122,8 @@ async fn a_server_exports_what_it_serves() {
 #[case(&["--kind", "Thing"], 2, "error: invalid value 'Thing' for '--kind")]
 #[case(&["-n", "No"], 2, "error: invalid value 'No' for '--namespace")]
 #[case(&["--id", "nobody"], 1, "holdfast: there is no such row")]
-fn an_export_of_nothing_is_a_failure(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
+#[case(&["--unowned"], 0, "holdfast: there is nothing to export")]
+fn an_export_of_nothing_says_so(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
     let home = tempfile::tempdir().unwrap();
     let (found, out, err) = run(home.path(), &[&["export"], arguments].concat());
     assert_eq!((found, out.as_str()), (code, ""), "{err}");
