@@ -31,8 +31,8 @@ use crate::domain::brake::Limits;
 use crate::domain::drift::{Correction, DriftedField, OpenDrift};
 use crate::domain::policy::{Changed, Policy, ResourceServerEntry};
 use crate::domain::{
-    Actor, Clock, Credential, DeletionPolicy, Entropy, Epoch, Kind, Leadership, Observer, Owner, OwnerKey, Report,
-    SecretText,
+    Actor, Clock, Credential, DeletionPolicy, Entropy, Epoch, Kind, Leadership, Managed, Observer, Owner, OwnerKey,
+    Report, SecretText,
 };
 use crate::store::{self, Store, Tx};
 
@@ -196,15 +196,25 @@ impl Provisioner {
         Ok(self.store().take_over().await?)
     }
 
-    /// The live resource server of an object, from memory.
-    pub fn resource_server(&self, owner: &OwnerKey) -> Option<Arc<ResourceServerEntry>> {
-        let snapshot = self.store().snapshot();
-        snapshot.resource_server(snapshot.entity_of(owner)?).cloned()
+    /// The live resource server of this id, from memory.
+    pub fn resource_server(&self, id: &str) -> Option<Arc<ResourceServerEntry>> {
+        self.store().snapshot().resource_server(id).cloned()
     }
 
     /// The id of an object's row — client id, `rs_…` or `prv_…` — from memory.
     pub fn entity_id(&self, owner: &OwnerKey) -> Option<String> {
         self.store().snapshot().entity_of(owner).map(str::to_owned)
+    }
+
+    /// The id of the row that was kept when the object of this name went, in this namespace and no successor of it: what
+    /// an object that is there again returns to. `None` when somebody else has it.
+    pub async fn kept_id(&self, owner: &OwnerKey, namespace_uid: &str) -> Result<Option<String>, Error> {
+        let mut tx = self.store().read().await?;
+        let (managed, damaged) = situation::recall(&mut tx, owner).await?;
+        let kept = |managed: &Managed| managed.deleted_at.is_some() && managed.owner.namespace_uid == namespace_uid;
+        let Some(managed) = managed.filter(|managed| !damaged && kept(managed)) else { return Ok(None) };
+        let entity = tx.entity(owner.kind, &managed.entity_id).await?;
+        Ok(entity.filter(|entity| entity.owner.is_none()).map(|entity| entity.id))
     }
 
     /// Word of every change to a policy row, whoever made it; a receiver that lags must look at everything.

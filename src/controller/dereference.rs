@@ -55,27 +55,38 @@ pub(super) async fn namespace(context: &Context, name: &str) -> Result<ObjectMet
 
 /// An object's id, from the policy in force: an object that was not applied yet is as good as missing.
 async fn find(context: &Context, kind: Kind, key: &ObjectKey, from: &Place<'_>) -> Result<Resolved<String>, Error> {
-    let owner = OwnerKey::new(kind, &key.namespace, &key.name);
-    let (id, allowed) = match kind {
+    let (provisioner, owner) = (&context.provisioner, OwnerKey::new(kind, &key.namespace, &key.name));
+    let id = match provisioner.entity_id(&owner) {
+        None => kept(context, &owner).await?,
+        known => known,
+    };
+    let Some(id) = id else { return Ok(Resolved::Missing) };
+    let allowed: AllowedNamespaces = match kind {
         Kind::ResourceServer => {
-            let Some(entry) = context.provisioner.resource_server(&owner) else { return Ok(Resolved::Missing) };
-            let allowed = serde_json::from_value(entry.resource_server.allowed_namespaces.clone()).unwrap_or_default();
-            (entry.id.clone(), allowed)
+            let Some(entry) = provisioner.resource_server(&id) else { return Ok(Resolved::Missing) };
+            serde_json::from_value(entry.resource_server.allowed_namespaces.clone()).unwrap_or_default()
         }
         Kind::OAuthClient | Kind::Provider => {
-            let Some(id) = context.provisioner.entity_id(&owner) else { return Ok(Resolved::Missing) };
             let object = match context.caches.look(&owner) {
                 Some(Ok(seen)) => Some(seen),
                 // its policy is in force: the watch may be behind
                 _ => read(context, &owner).await?,
             };
             let Some(object) = object else { return Ok(Resolved::Missing) };
-            (id, object.allowed_namespaces().clone())
+            object.allowed_namespaces().clone()
         }
     };
-    let allowed: AllowedNamespaces = allowed;
     let permitted = permits(&allowed, &key.namespace, from.name, &from.labels);
     Ok(if permitted { Resolved::Found(id) } else { Resolved::NotPermitted })
+}
+
+/// What an object that is there again returns to: whoever refers to it and returns, too, must not lose it meanwhile.
+async fn kept(context: &Context, owner: &OwnerKey) -> Result<Option<String>, Error> {
+    if !context.caches.has(owner) {
+        return Ok(None);
+    }
+    let uid = namespace(context, &owner.namespace).await?.uid.ok_or(Error::Anonymous("uid"))?;
+    Ok(context.provisioner.kept_id(owner, &uid).await?)
 }
 
 async fn secrets(

@@ -189,6 +189,7 @@ async fn remembered(
         (None, _) if forged => Claim::Forgotten,
         (None, _) if handed => Claim::Adopted(None),
         (None, _) => Claim::Ours,
+        (Some(_), Some(entity)) if !desired.whole => Claim::Refused(incomplete(&entity.id)),
         (Some(_), Some(_)) => Claim::Adopted(None),
         (Some(_), None) => Claim::Returned,
     })
@@ -228,12 +229,15 @@ async fn claimed(
             "{} exists and is not offered to this namespace; an administrator can offer it or trust the namespace",
             entity.id
         ))),
-        None if !desired.whole => Claim::Refused(Refused::Adoption(format!(
-            "{} is adopted once everything that the object refers to is there; until then it would lose it",
-            entity.id
-        ))),
+        None if !desired.whole => Claim::Refused(incomplete(&entity.id)),
         None => Claim::Adopted(None),
     })
+}
+
+fn incomplete(id: &str) -> Refused {
+    let note =
+        format!("{id} is adopted once everything that the object refers to is there; until then it would lose it");
+    Refused::Adoption(note)
 }
 
 fn conflict(id: &str, holder: Option<OwnerKey>) -> Claim {

@@ -267,9 +267,12 @@ async fn definitions_go_and_come_and_everything_is_as_it_was() {
 
     cluster::apply_crds(&world.client).await;
     let uri = server.data["spec"]["resourceURI"].as_str().unwrap();
-    world.apply("ResourceServer", "mcp", resource_server(uri)).await;
     for name in ["steady", "portal"] {
         world.apply("OAuthClient", name, named_client(name)).await;
+        world.until("OAuthClient", name, "Ready", "False", "AdoptionRefused").await;
+    }
+    world.apply("ResourceServer", "mcp", resource_server(uri)).await;
+    for name in ["steady", "portal"] {
         world.ready("OAuthClient", name).await;
     }
     assert_eq!(world.get("OAuthClient", "portal").await.data["status"]["clientID"], id.as_str());

@@ -118,6 +118,29 @@ on_both! {
         assert_eq!(house.apply(&half).await.change, ChangeKind::Updated, "what is managed follows its object");
     }
 
+    /// K8: what returns to the row that was kept for it loses nothing either, and is known by that row before it has it
+    async fn nothing_returns_by_halves(house: House) {
+        let (client, server) = (client("portal"), resource_server("billing", "https://billing.example.com"));
+        let uid = server.owner.namespace_uid.as_str();
+        house.apply(&client).await;
+        let id = house.apply(&server).await.entity_id;
+        let kept = async |uid: &str| house.provisioner.kept_id(&server.owner.key, uid).await.unwrap();
+        assert_eq!(kept(uid).await, None, "it has it");
+        for gone in [&client, &server] {
+            house.provisioner.remove(&gone.owner.key, DeletionPolicy::Retain, &gone.owner.object_uid).await.unwrap();
+        }
+        assert_eq!(kept("a successor's").await, None);
+        assert_eq!(kept(uid).await, Some(id.clone()));
+        let mut fields = client.spec.fields();
+        fields.remove("resources[billing]");
+        let spec = Spec::from_fields(Kind::OAuthClient, &fields).unwrap();
+        house.refused(&Desired { whole: false, spec, ..client.clone() }).await;
+        assert_eq!(house.spec(Kind::OAuthClient, "portal").await.as_ref(), Some(&client.spec));
+        assert_eq!(house.apply(&client).await.change, ChangeKind::Adopted);
+        assert_eq!(house.apply(&server).await.entity_id, id);
+        assert_eq!(kept(uid).await, None, "it has it again");
+    }
+
     /// K5, K8: whatever secrets come with a row, each works on through the overlap
     async fn every_secret_of_an_adopted_client_lives_through_the_overlap(house: House) {
         let rotation = Rotation::default();
