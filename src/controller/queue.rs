@@ -41,7 +41,8 @@ impl Queue {
         self.ask(key, Urgency::Routine);
     }
 
-    fn ask(&self, key: OwnerKey, urgency: Urgency) {
+    /// For this reason.
+    pub(super) fn ask(&self, key: OwnerKey, urgency: Urgency) {
         // nobody listens any more when the term is over
         drop(self.0.send((key, urgency)));
     }

@@ -89,9 +89,9 @@ async fn offered(context: &Context) {
 fn noticed(context: &Context, event: Seen) {
     match event {
         Seen::Object(key) => wake_referrers(context, &Target::Object(key)),
-        Seen::Secret(key, owner) => {
+        Seen::Secret(key, owner, urgency) => {
             if let Some(owner) = owner {
-                context.queue.news(owner);
+                context.queue.ask(owner, urgency);
             }
             wake_referrers(context, &Target::Secret(key));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::reflector::store::Writer;
@@ -21,6 +21,7 @@ use crate::manifest::{Object, ObjectKey, keep_strangers, strangers};
 
 use super::cache::{Inlet, Inlets, Watched, key};
 use super::context::Context;
+use super::line::Urgency;
 use super::secret::{MANAGED_LABEL, OWNER_ANNOTATION};
 
 /// How long a watch lasts, in seconds. One of which the other end is gone is noticed a few seconds later.
@@ -33,7 +34,7 @@ pub(super) enum Seen {
     /// An object is gone from the API server.
     Gone(Box<Object>),
     /// A Secret came, changed or went; with the object it says it belongs to.
-    Secret(ObjectKey, Option<OwnerKey>),
+    Secret(ObjectKey, Option<OwnerKey>, Urgency),
     /// The labels of a namespace changed.
     Namespace(String),
 }
@@ -56,9 +57,9 @@ pub(super) fn tasks(
             None => Api::all(context.client.clone()),
         };
         let managed = secrets(api.clone(), &format!("{}={}", MANAGED_LABEL.0, MANAGED_LABEL.1)).reflect(writer);
-        tasks.push(notice(managed.touched_objects().boxed(), seen, stop));
+        tasks.push(notice(managed.boxed(), seen, stop));
         let referenced = secrets(api, &format!("{REFERENCED_LABEL}=true"));
-        tasks.push(notice(referenced.touched_objects().boxed(), seen, stop));
+        tasks.push(notice(referenced, seen, stop));
     }
     tasks
 }
@@ -129,18 +130,22 @@ fn secrets(api: Api<PartialObjectMeta<Secret>>, label: &str) -> Metadata<Secret>
     watcher(api, config().labels(label)).default_backoff().modify(|secret| secret.managed_fields_mut().clear()).boxed()
 }
 
-fn notice(
-    secrets: BoxStream<'static, watcher::Result<PartialObjectMeta<Secret>>>,
-    seen: &UnboundedSender<Seen>,
-    stop: &CancellationToken,
-) -> BoxFuture<'static, ()> {
-    let seen = seen.clone();
-    let each = secrets.for_each(move |secret| {
+fn notice(secrets: Metadata<Secret>, seen: &UnboundedSender<Seen>, stop: &CancellationToken) -> BoxFuture<'static, ()> {
+    let (seen, listed) = (seen.clone(), CancellationToken::new());
+    let known = listed.clone();
+    let secrets = secrets.inspect_ok(move |event| {
+        if matches!(event, Event::InitDone) {
+            listed.cancel();
+        }
+    });
+    let each = secrets.touched_objects().for_each(move |secret| {
         match secret {
             Ok(secret) => {
                 let owner = secret.annotations().get(OWNER_ANNOTATION).and_then(|owner| owner.parse().ok());
                 let key = ObjectKey::new(secret.namespace().unwrap_or_default(), secret.name_any());
-                drop(seen.send(Seen::Secret(key, owner)));
+                // what is there at the beginning of a term is no news
+                let urgency = if known.is_cancelled() { Urgency::News } else { Urgency::Routine };
+                drop(seen.send(Seen::Secret(key, owner, urgency)));
             }
             Err(error) => watch_failed("Secret", &error),
         }
